@@ -1,0 +1,31 @@
+from typing import ClassVar
+
+from django.db import models
+
+from accounts.ids import uuid7
+from accounts.models.organization import Organization
+
+
+class ProviderCredential(models.Model):
+    """The secret that we show a provider: encrypted, write-only, bound to its origin (reliability.md 5.1)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="credentials")
+    provider = models.CharField(max_length=40)  # openai, anthropic, google, or a custom provider's name
+    sealed_key = models.BinaryField()
+    key_hint = models.CharField(max_length=12)  # last four characters, for people
+    # Empty for the provider's own address; otherwise part of what the key is bound to.
+    base_url = models.CharField(max_length=300, blank=True)
+    created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    rejected_at = models.DateTimeField(null=True, blank=True)  # the provider answered 401 or 403 to this key
+
+    class Meta:
+        db_table = "provider_credential"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "provider"], name="credential_once_per_provider"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} …{self.key_hint}"

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from accounts.ids import uuid7
+from accounts.models import Organization
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SLUG = RegexValidator(r"^[a-z0-9._-]{1,64}\Z", "Use a–z, 0–9, dot, dash and underscore, at most 64 characters.")
+
+
+class AgentQuerySet(models.QuerySet["Agent"]):
+    def for_org(self, organization: Organization) -> AgentQuerySet:
+        """Start from the tenant: only this organisation's agents."""
+        return self.filter(organization=organization)
+
+    def current(self) -> AgentQuerySet:
+        """Leave out archived agents, whose history stays."""
+        return self.filter(archived_at=None)
+
+
+class Agent(models.Model):
+    """A program that spends money."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="agents")
+    slug = models.CharField(max_length=64, validators=[SLUG])  # stays when the name changes
+    name = models.CharField(max_length=100)
+    # Moves with every change that a running proxy must notice; the reserve function compares it.
+    policy_version = models.BigIntegerField(default=1)
+    default_output = models.PositiveIntegerField(default=16_384)  # tokens; the bound we add where a client names none
+    refusal_status = models.PositiveSmallIntegerField(default=429, choices=[(429, "429"), (402, "402")])
+    paused_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    first_call_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AgentQuerySet.as_manager()
+
+    class Meta:
+        db_table = "agent"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "slug"], name="agent_slug_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class KeyMode(models.TextChoices):
+    LIVE = "live", "Live"
+    TEST = "test", "Test"
+
+
+class AgentKey(models.Model):
+    """The secret that an agent shows us: only a keyed hash is stored (reliability.md 5.1)."""
+
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="keys")
+    public_id = models.CharField(max_length=8, unique=True)
+    mode = models.CharField(max_length=4, choices=KeyMode, default=KeyMode.LIVE)
+    digest = models.CharField(max_length=64)  # HMAC-SHA256 in hexadecimal
+    pepper_version = models.PositiveSmallIntegerField(default=1)
+    name = models.CharField(max_length=100, blank=True)
+    created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "agent_key"
+
+    def __str__(self) -> str:
+        return f"awx_{self.mode}_{self.public_id}…"
+
+    def is_usable(self, at: datetime) -> bool:
+        """Neither revoked nor expired at that time."""
+        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)

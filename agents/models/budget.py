@@ -1,0 +1,103 @@
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Organization
+from agents.models.agent import Agent
+
+
+class Scope(models.TextChoices):
+    ORGANIZATION = "organization", "Organisation"
+    AGENT = "agent", "Agent"
+    SUB_AGENT = "sub_agent", "Sub-agent"
+    SESSION = "session", "Session"
+    USER = "user", "User"
+    MODEL = "model", "Model"
+    AGENT_USER = "agent_user", "Agent and user"
+
+
+class Unit(models.TextChoices):
+    USD = "usd", "US dollars"  # limits and balances in pico-dollars
+    TOKENS = "tokens", "Tokens"
+    CALLS = "calls", "Calls"
+
+
+class Window(models.TextChoices):
+    DAY = "day", "Day"
+    WEEK = "week", "Week"
+    MONTH = "month", "Month"
+    ROLLING = "rolling_24h", "Rolling 24 hours"
+    SESSION = "session", "Session"
+    TOTAL = "total", "Total"
+
+
+class Mode(models.TextChoices):
+    HARD = "hard", "Refuse"
+    SOFT = "soft", "Alert only"
+
+
+def default_thresholds() -> list[int]:
+    return [50, 80, 100]
+
+
+class Budget(models.Model):
+    """A limit in a unit over a window for a scope. No limit means unlimited; its balance is counted all the same."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="budgets")
+    agent = models.ForeignKey(Agent, models.CASCADE, null=True, blank=True, related_name="budgets")
+    scope = models.CharField(max_length=12, choices=Scope)
+    scope_name = models.CharField(max_length=128, blank=True)  # the sub-agent or model that is meant, where one is
+    unit = models.CharField(max_length=6, choices=Unit, default=Unit.USD)
+    window = models.CharField(max_length=11, choices=Window, default=Window.DAY)
+    mode = models.CharField(max_length=4, choices=Mode, default=Mode.HARD)
+    limit = models.BigIntegerField(null=True, blank=True, validators=[MinValueValidator(0)])
+    thresholds = ArrayField(
+        models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(100)]),
+        default=default_thresholds,
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "budget"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(limit=None) | Q(limit__gte=0), name="budget_limit_not_negative"),
+            models.UniqueConstraint(
+                fields=["organization", "agent", "scope", "scope_name", "unit", "window"],
+                condition=Q(ended_at=None),
+                nulls_distinct=False,
+                name="budget_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} per {self.window}"
+
+
+class Balance(models.Model):
+    """What one window of a budget has spent and holds, per subject; only the ledger's functions write it.
+
+    The subject is the session, user or model where the budget is for each of them, else empty. Practice balances
+    belong to test keys and stand outside every total.
+    """
+
+    budget = models.ForeignKey(Budget, models.CASCADE, related_name="balances")
+    subject = models.CharField(max_length=128, default="", blank=True)
+    practice = models.BooleanField(default=False)
+    window_start = models.DateTimeField()
+    window_end = models.DateTimeField(null=True)  # none: the window never ends
+    spent = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "balance"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["budget", "subject", "practice", "window_start"], name="balance_once"),
+            models.CheckConstraint(condition=Q(spent__gte=0) & Q(held__gte=0), name="balance_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.budget} from {self.window_start:%Y-%m-%d}"
