@@ -1,0 +1,102 @@
+"""SETTLE: what a finished call costs, by docs/pricing.md."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from agents.money import divide_up
+from agents.pricing.rows import ONE, PriceRow, Rates, UnpricedFeature
+from agents.pricing.usage import TOKEN_BUCKETS, Circumstances, Usage
+
+MS_PER_HOUR = 3_600_000
+PROVIDER_COST_TOLERANCE = Fraction(2, 100)
+
+FLAG_PROVIDER_COST = "provider_cost_differs"
+FLAG_SERVED_MODEL = "served_model_price_differs"
+FLAG_UNKNOWN_KEY = "unknown_usage_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The cost to book, the row it came from, and what a person should look at."""
+
+    cost_pico: int
+    row_id: str
+    flags: tuple[str, ...] = ()
+
+
+def cost_pico(row: PriceRow, usage: Usage, circumstances: Circumstances) -> int:
+    """The cost of a call in pico-dollars, rounded up once.
+
+    The provider's own figure wins within two per cent of ours; beyond that the larger one counts.
+    """
+    own_pico = _own_cost_pico(row, usage, circumstances)
+    reported_pico = usage.provider_cost_pico
+    if reported_pico is None or not circumstances.billed:
+        return own_pico
+    return max(own_pico, reported_pico) if _differ(own_pico, reported_pico) else reported_pico
+
+
+def settle(
+    rows: Sequence[PriceRow],
+    usage: Usage,
+    circumstances: Circumstances,
+    *,
+    reserved_pico: int = 0,
+    strict: bool = True,
+) -> Settlement:
+    """Price a call by the dearest of the rows that may apply to it (PriceBook.settle_rows).
+
+    reserved_pico, strict: a usage key that may be money and that we cannot price settles at no less
+    than what was held, unless strict is off; it is flagged either way.
+    """
+    costs = [(cost_pico(row, usage, circumstances), row) for row in rows]
+    cost, row = max(costs, key=lambda priced: priced[0])
+    flags = []
+    if len({(priced, other.model) for priced, other in costs}) > 1 and len({other.model for other in rows}) > 1:
+        flags.append(FLAG_SERVED_MODEL)
+    if usage.provider_cost_pico is not None and _differ(
+        _own_cost_pico(row, usage, circumstances), usage.provider_cost_pico
+    ):
+        flags.append(FLAG_PROVIDER_COST)
+    if usage.unknown_keys:
+        flags.append(FLAG_UNKNOWN_KEY)
+        cost = max(cost, reserved_pico) if strict else cost
+    return Settlement(cost_pico=cost, row_id=row.row_id, flags=tuple(flags))
+
+
+def _own_cost_pico(row: PriceRow, usage: Usage, circumstances: Circumstances) -> int:
+    if not circumstances.billed:
+        return 0
+    rates = row.rates(circumstances.tier, usage.total_input)
+    factor = row.multiplier(circumstances.speed, circumstances.geo, circumstances.geo_multiplier)
+    fees_pico = sum(row.tool_fee(name) * count for name, count in usage.tools.items() if count) if usage.tools else 0
+    tokens_pico = _tokens_pico(rates, usage)
+    if factor is ONE and not usage.duration_ms:
+        return tokens_pico + fees_pico
+    numerator = tokens_pico * MS_PER_HOUR + _hour_rate(rates, usage.duration_ms) * usage.duration_ms
+    return divide_up(numerator * factor.numerator, MS_PER_HOUR * factor.denominator) + fees_pico
+
+
+def _tokens_pico(rates: Rates, usage: Usage) -> int:
+    total_pico = 0
+    counts = usage.counts
+    for index, rate in enumerate(rates.per_token):
+        count = counts[index]
+        if count:
+            if rate is None:
+                raise UnpricedFeature(f"{TOKEN_BUCKETS[index]} tokens")
+            total_pico += count * rate
+    return total_pico
+
+
+def _hour_rate(rates: Rates, duration_ms: int) -> int:
+    if not duration_ms:
+        return 0
+    if rates.hour is None:
+        raise UnpricedFeature("duration")
+    return rates.hour
+
+
+def _differ(own_pico: int, reported_pico: int) -> bool:
+    return abs(own_pico - reported_pico) > own_pico * PROVIDER_COST_TOLERANCE
