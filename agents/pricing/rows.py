@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
-from types import MappingProxyType
 
-from agents.pricing.usage import NO_TOOLS, TOKEN_BUCKETS
+from agents.pricing.usage import TOKEN_BUCKETS
 
 ONE = Fraction(1)
-NO_MULTIPLIERS: Mapping[str, Fraction] = MappingProxyType({})
 
 
 class UnpricedFeature(Exception):
@@ -85,9 +83,9 @@ class PriceRow:
     recheck_after_at: datetime | None = None
     input_limit: int | None = None
     output_limit: int | None = None
-    speeds: Mapping[str, Fraction] = NO_MULTIPLIERS
-    geos: Mapping[str, Fraction] = NO_MULTIPLIERS
-    tools: Mapping[str, int] = NO_TOOLS
+    speeds: Mapping[str, Fraction] = field(default_factory=dict)
+    geos: Mapping[str, Fraction] = field(default_factory=dict)
+    tools: Mapping[str, int] = field(default_factory=dict)
     offpeak: bool = False
 
     def rates(self, tier: str, total_input: int) -> Rates:

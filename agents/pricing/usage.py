@@ -1,11 +1,8 @@
 """What was used, under which circumstances, and what a call may use at most."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from types import MappingProxyType
-
-NO_TOOLS: Mapping[str, int] = MappingProxyType({})
 
 # The order of the per-token rates of agents.pricing.rows.Rates follows this one.
 TOKEN_BUCKETS = (
@@ -48,7 +45,7 @@ class Usage:
     characters: int = 0
     duration_ms: int = 0
     reasoning: int = 0
-    tools: Mapping[str, int] = NO_TOOLS
+    tools: Mapping[str, int] = field(default_factory=dict)
     provider_cost_pico: int | None = None
     unknown_keys: tuple[str, ...] = ()
 
@@ -131,4 +128,4 @@ class Bound:
     has_audio_output: bool = False
     has_image_input: bool = False
     has_image_output: bool = False
-    tools: Mapping[str, int] = NO_TOOLS
+    tools: Mapping[str, int] = field(default_factory=dict)
