@@ -1,0 +1,63 @@
+import pytest
+
+from accounts.credentials import connect, disconnect, open_credential
+from accounts.models import AuditEntry, ProviderCredential
+from accounts.vault import SealBroken
+from tests import cast
+
+SECRET = "sk-proj-canary-4242"
+
+
+@pytest.mark.django_db
+def test_a_connected_key_opens_again_and_is_not_stored_in_the_clear():
+    alice = cast.alice()
+    credential = connect(alice.organization, "openai", SECRET, by=alice.user)
+    credential.refresh_from_db()
+
+    assert open_credential(credential).api_key == SECRET
+    assert SECRET.encode() not in bytes(credential.sealed_key)
+    assert credential.key_hint == "4242"
+
+
+@pytest.mark.django_db
+def test_an_open_credential_does_not_print_its_key():
+    alice = cast.alice()
+
+    assert SECRET not in repr(open_credential(connect(alice.organization, "openai", SECRET, by=alice.user)))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("field", ["provider", "base_url", "organization"])
+def test_a_row_that_was_moved_no_longer_opens(field):
+    alice, charlie = cast.alice(), cast.charlie()
+    credential = connect(alice.organization, "openai", SECRET, by=alice.user)
+    elsewhere = {"provider": "anthropic", "base_url": "https://evil.example/v1", "organization": charlie.organization}
+    setattr(credential, field, elsewhere[field])
+
+    with pytest.raises(SealBroken):
+        open_credential(credential)
+
+
+@pytest.mark.django_db
+def test_connecting_and_disconnecting_move_the_policy_version_and_are_audited_without_the_key():
+    alice = cast.alice()
+    before = alice.organization.policy_version
+    credential = connect(alice.organization, "openai", SECRET, by=alice.user)
+    disconnect(credential, by=alice.user)
+    alice.organization.refresh_from_db()
+
+    assert alice.organization.policy_version == before + 2
+    assert not ProviderCredential.objects.exists()
+    entries = AuditEntry.objects.filter(action__startswith="credential.")
+    assert {entry.action for entry in entries} == {"credential.connected", "credential.disconnected"}
+    assert SECRET not in repr([vars(entry) for entry in entries])
+
+
+@pytest.mark.django_db
+def test_replacing_a_key_keeps_one_row_with_the_new_key():
+    alice = cast.alice()
+    connect(alice.organization, "openai", SECRET, by=alice.user)
+    credential = connect(alice.organization, "openai", "sk-new-9999", by=alice.user)
+
+    assert open_credential(credential).api_key == "sk-new-9999"
+    assert ProviderCredential.objects.count() == 1
