@@ -1,0 +1,1 @@
+"""The LLM proxy: what a caller's client talks to."""

@@ -1,0 +1,377 @@
+"""The classes: one for each reason a call is turned away, with the facts that its sentence needs."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import ClassVar
+
+from agents.money import usd_display, usd_exact
+
+
+@dataclass(eq=False, kw_only=True)
+class Refusal(Exception):
+    """A call that is answered by us and not by a provider.
+
+    hint: what the caller can do, as one sentence; empty where the row's own sentence says it.
+    param: the request field at fault, for the error bodies that have a place for it.
+    retry_after_seconds: only for reasons whose row allows a time.
+    """
+
+    reason: ClassVar[str]
+    hint: str = ""
+    param: str | None = None
+    retry_after_seconds: int | None = None
+
+    def words(self) -> dict[str, str]:
+        """The facts as the words of the row's sentence."""
+        return {field.name: str(getattr(self, field.name) or "") for field in fields(self)}
+
+    def facts(self) -> dict[str, str | None]:
+        """The facts of the `awx` object beyond reason, call_id and hint; amounts are exact strings."""
+        return {}
+
+    @property
+    def should_retry(self) -> bool | None:
+        """Overrules the row's `x-should-retry`; None leaves it."""
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.words()}"
+
+
+@dataclass(eq=False, kw_only=True)
+class BudgetRefusal(Refusal):
+    """A budget that cannot cover the call.
+
+    scope, name, window: as on the budgets page ("agent", "researcher", "day").
+    limit, spent, held, asked: pico-dollars for the unit "usd", else tokens or calls.
+    resets_at: the end of the window, aware; None for total budgets.
+    time_zone: the organisation's, for the sentence.
+    affordable_output_tokens: the largest output bound that would be admitted now, where known.
+    """
+
+    agent: str
+    scope: str
+    name: str
+    unit: str = "usd"
+    window: str
+    limit: int
+    spent: int
+    held: int
+    asked: int
+    resets_at: datetime | None = None
+    affordable_output_tokens: int | None = None
+
+    @property
+    def available(self) -> int:
+        """What the budget could still admit, in its unit."""
+        return max(0, self.limit - self.spent - self.held)
+
+    def facts(self) -> dict[str, str | None]:
+        """The budget as exact strings."""
+        amounts = {name: self._exact(getattr(self, name)) for name in ("limit", "spent", "held", "asked", "available")}
+        resets_at = self.resets_at.isoformat() if self.resets_at else None
+        return {
+            "scope": self.scope,
+            "name": self.name,
+            "unit": self.unit,
+            "window": self.window,
+            **amounts,
+            "resets_at": resets_at,
+        }
+
+    def words(self) -> dict[str, str]:
+        """The budget for people."""
+        amounts = {name: self._shown(getattr(self, name)) for name in ("limit", "spent", "held", "asked", "available")}
+        resets = f"It resets at {self.resets_at.isoformat()}." if self.resets_at else "It does not reset by itself."
+        return {
+            "agent": self.agent,
+            "scope": self.scope,
+            "name": self.name,
+            "window": self.window,
+            "resets": resets,
+            "affordable": self._affordable(),
+            **amounts,
+        }
+
+    def _exact(self, amount: int) -> str:
+        return usd_exact(amount) if self.unit == "usd" else str(amount)
+
+    def _shown(self, amount: int) -> str:
+        return usd_display(amount) if self.unit == "usd" else f"{amount} {self.unit}"
+
+    def _affordable(self) -> str:
+        if not self.affordable_output_tokens:
+            return ""
+        return f" An output bound of {self.affordable_output_tokens} tokens or less would fit now."
+
+
+class BudgetExceeded(BudgetRefusal):
+    """spent + held + asked is over the limit and waiting for running calls would not help."""
+
+    reason = "budget_exceeded"
+
+
+class CallTooExpensive(BudgetRefusal):
+    """The call alone may cost more than the whole limit, or more than the agent may spend on one call."""
+
+    reason = "call_too_expensive"
+
+
+class HeldInFlight(BudgetRefusal):
+    """The call would fit once running calls settle."""
+
+    reason = "held_in_flight"
+
+
+@dataclass(eq=False, kw_only=True)
+class RateLimited(Refusal):
+    """The agent's calls or tokens per minute; set retry_after_seconds."""
+
+    reason = "rate_limited"
+    agent: str
+    limit: str
+
+
+@dataclass(eq=False, kw_only=True)
+class SessionLimit(Refusal):
+    """The session has made all the calls it may."""
+
+    reason = "session_limit"
+    session: str
+    limit: str
+
+
+@dataclass(eq=False, kw_only=True)
+class TooManySubjects(Refusal):
+    """More sessions, users or new agents in a day than the organisation allows."""
+
+    reason = "too_many_subjects"
+    kind: str
+    limit: str
+
+
+@dataclass(eq=False, kw_only=True)
+class LoopDetected(Refusal):
+    """The loop breaker tripped. rule: what it saw, as a clause."""
+
+    reason = "loop_detected"
+    agent: str
+    rule: str
+
+
+@dataclass(eq=False, kw_only=True)
+class AgentPaused(Refusal):
+    """A member paused the agent or stopped all agents."""
+
+    reason = "agent_paused"
+    agent: str
+
+
+@dataclass(eq=False, kw_only=True)
+class AgentUnknown(Refusal):
+    """The header names an agent that does not exist and may not be created."""
+
+    reason = "agent_unknown"
+    agent: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ModelNotAllowed(Refusal):
+    """The agent's model list lacks the model. allowed: its list, for the sentence."""
+
+    reason = "model_not_allowed"
+    agent: str
+    model: str
+    allowed: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class UnpricedModel(Refusal):
+    """No row of the price book prices the model."""
+
+    reason = "unpriced_model"
+    model: str
+    provider: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class UnsupportedEndpoint(Refusal):
+    """A known endpoint whose calls cannot be bounded or priced yet."""
+
+    reason = "unsupported_endpoint"
+    endpoint: str
+
+
+@dataclass(eq=False, kw_only=True)
+class ProviderNotConnected(Refusal):
+    """The organisation has no credential for the provider. page: where to add one."""
+
+    reason = "provider_not_connected"
+    provider: str
+    page: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class UnboundedCall(Refusal):
+    """Something in the request hides input or output from us; param names it."""
+
+    reason = "unbounded_call"
+    what: str
+
+
+@dataclass(eq=False, kw_only=True)
+class UnpricedFeature(Refusal):
+    """A tier, tool, modality, beta or place without a price; param names the field or header."""
+
+    reason = "unpriced_feature"
+    feature: str
+
+
+@dataclass(eq=False, kw_only=True)
+class OutputTooLong(Refusal):
+    """The client's own bound is above the agent's."""
+
+    reason = "output_too_long"
+    agent: str
+    asked_tokens: int
+    max_tokens: int
+
+
+@dataclass(eq=False, kw_only=True)
+class AgentRequired(Refusal):
+    """The key needs a header that names the agent, session or user; param is that header."""
+
+    reason = "agent_required"
+
+
+@dataclass(eq=False, kw_only=True)
+class Malformed(Refusal):
+    """The request cannot be read. problem: a clause such as "'messages' must be a list"."""
+
+    reason = "malformed"
+    problem: str
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyMissing(Refusal):
+    """No key at all."""
+
+    reason = "key_missing"
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyMalformed(Refusal):
+    """Not the form of one of our keys, or two different keys in one request."""
+
+    reason = "key_malformed"
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyUnknown(Refusal):
+    """The right form, but no such key."""
+
+    reason = "key_unknown"
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyRevoked(Refusal):
+    """Revoked on its agent's page. shown: the masked key."""
+
+    reason = "key_revoked"
+    shown: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class KeyExpired(Refusal):
+    """Its expiry has passed. shown: the masked key."""
+
+    reason = "key_expired"
+    shown: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class UnknownPath(Refusal):
+    """No such path or method. base_url: the right one for this client."""
+
+    reason = "unknown_path"
+    method: str
+    path: str
+    base_url: str
+
+
+@dataclass(eq=False, kw_only=True)
+class NotFound(Refusal):
+    """A call, session or response that this caller does not have. what: "call 01J…"."""
+
+    reason = "not_found"
+    what: str
+
+
+@dataclass(eq=False, kw_only=True)
+class BodyTooLarge(Refusal):
+    """More bytes than we read."""
+
+    reason = "body_too_large"
+    max_bytes: int
+
+
+@dataclass(eq=False, kw_only=True)
+class EncodingUnsupported(Refusal):
+    """A Content-Encoding other than identity."""
+
+    reason = "encoding_unsupported"
+    encoding: str
+
+
+@dataclass(eq=False, kw_only=True)
+class UpstreamUnreachable(Refusal):
+    """No connection, or a reset. sent: whether any of the body may have reached the provider."""
+
+    reason = "provider_unreachable"
+    provider: str
+    sent: bool = False
+
+    @property
+    def should_retry(self) -> bool:
+        """Only when the provider cannot have billed."""
+        return not self.sent
+
+
+@dataclass(eq=False, kw_only=True)
+class UpstreamKeyRejected(Refusal):
+    """The provider answered 401 or 403: our stored key, not the caller's."""
+
+    reason = "provider_key_rejected"
+    provider: str
+    page: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class UpstreamCut(Refusal):
+    """The provider's answer ended early; sent as the last event of a stream."""
+
+    reason = "provider_cut"
+    provider: str
+
+
+@dataclass(eq=False, kw_only=True)
+class UpstreamTimeout(Refusal):
+    """The provider did not answer in time. waited_seconds: for how long we waited."""
+
+    reason = "provider_timeout"
+    provider: str
+    waited_seconds: int
+
+
+@dataclass(eq=False, kw_only=True)
+class LedgerAway(Refusal):
+    """PostgreSQL does not answer: nothing can be reserved, so nothing passes."""
+
+    reason = "ledger_away"
+
+
+@dataclass(eq=False, kw_only=True)
+class Overloaded(Refusal):
+    """More calls at once than this process takes."""
+
+    reason = "overloaded"

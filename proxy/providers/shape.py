@@ -1,0 +1,221 @@
+"""The shape of a provider module: what it is given, what it gives back. Nothing here does I/O."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Protocol
+
+from agents.pricing import Bound, Circumstances, Usage
+from proxy.bounds import Hidden
+from proxy.errors import Dialect
+from proxy.providers.rewriting import with_cap
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path that is forwarded.
+
+    name: "chat", "messages", "count_tokens", "models" or "model": also the endpoint kind in the book.
+    path: below /proxy; upstream_path: below the provider's base URL ({id} for the last segment).
+    priced: False for endpoints that cost nothing: no reservation is made.
+    """
+
+    name: str
+    dialect: Dialect
+    method: str
+    path: str
+    upstream_path: str
+    priced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A request's endpoint. item: the id in the path of `models/{id}`, else empty."""
+
+    endpoint: Endpoint
+    item: str = ""
+
+    @property
+    def upstream_path(self) -> str:
+        """The path below the provider's base URL."""
+        return self.endpoint.upstream_path.replace("{id}", self.item)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who answers: a provider, and the model's id there."""
+
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What a call row keeps of the request beside money; no text.
+
+    body_fingerprint, last_message_fingerprint: 16 hex digits, equal for equal content.
+    """
+
+    system_prompt_bytes: int = 0
+    body_fingerprint: str = ""
+    last_message_fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A request that was read and found to be boundable and priceable as far as its body tells.
+
+    body: as the client sent it; never changed.
+    output_cap: the client's own bound in tokens for one choice; None when it named none.
+    choices: how many answers it asks for (`n`).
+    tier, speed, geo: what it asks for, in the price book's words.
+    wants_usage: False when a streaming client did not ask for usage, so that it must see none.
+    extra_output_tokens: output billed beside the cap, for one choice (rejected predictions).
+    user: the end user the body names, if any.
+    """
+
+    endpoint: Endpoint
+    model: str
+    body: JsonObject
+    stream: bool = False
+    output_cap: int | None = None
+    choices: int = 1
+    tier: str = "default"
+    speed: str = "standard"
+    geo: str = "global"
+    wants_usage: bool = True
+    cache_ttl_long: bool = False
+    extra_output_tokens: int = 0
+    hidden: Hidden = Hidden()
+    user: str | None = None
+    facts: CallFacts = CallFacts()
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The tiers whose price may come to apply."""
+        return ("default",) if self.tier == "default" else (self.tier, "default")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request on its way to a target: serialised once, with every change but an added output bound.
+
+    body: what is sent when the client named its own bound.
+    input_tokens: the proven upper bound U, for the bytes that `send` returns whatever the cap.
+    cap_field: the body's field for an output bound that we add or lower.
+    """
+
+    request: ModelRequest
+    target: Target
+    body: bytes
+    input_tokens: int
+    cap_field: str
+
+    def bound(self, output_cap: int) -> Bound:
+        """What the ceiling is computed from. output_cap: tokens for one choice."""
+        request = self.request
+        return Bound(
+            input_tokens=self.input_tokens,
+            output_tokens=(output_cap + request.extra_output_tokens) * request.choices,
+            cache_ttl_long=request.cache_ttl_long,
+        )
+
+    def send(self, output_cap: int | None = None) -> bytes:
+        """The bytes to forward. output_cap: only when it is not the client's own (added or lowered)."""
+        if output_cap is None or output_cap == self.request.output_cap:
+            return self.body
+        return with_cap(self.body, self.cap_field, output_cap, present=self.request.output_cap is not None)
+
+
+class Basis(StrEnum):
+    """How much of the bill the answer told."""
+
+    USAGE = "usage"
+    INPUT_ONLY = "input_only"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """What an answer said about itself.
+
+    usage: None when it said nothing usable; with INPUT_ONLY its output is what was seen so far.
+    problem: why usage could not be read, for the log.
+    served_model: the model id the answer names, None when it names none.
+    provider_id: the answer's own id. finished: it ended as its protocol says it must.
+    error: the message of an error event inside the stream.
+    raw_usage: kept only where the basis is not usage or a key was unknown.
+    """
+
+    usage: Usage | None = None
+    circumstances: Circumstances = Circumstances()
+    basis: Basis = Basis.NONE
+    served_model: str | None = None
+    provider_id: str | None = None
+    finish_reason: str | None = None
+    tool_call_count: int = 0
+    finished: bool = False
+    error: str | None = None
+    problem: str | None = None
+    raw_usage: JsonObject | None = field(default=None, repr=False)
+
+    def charged_usage(self, output_tokens: int) -> Usage | None:
+        """The usage to price: as told, or the input told and the whole output bound; None: charge the ceiling.
+
+        output_tokens: of the bound that was sent, all choices.
+        """
+        if self.usage is None or self.basis is Basis.USAGE:
+            return self.usage
+        return replace(self.usage, output=max(output_tokens, self.usage.output))
+
+
+class StreamMeter(Protocol):
+    """Watches a stream go by. One for each call; constant work for each chunk."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take bytes from the provider, give the bytes the client may see now (possibly none)."""
+        ...
+
+    def flush(self) -> bytes:
+        """What is still held back when the provider's stream has ended; call once, before finish."""
+        ...
+
+    def finish(self) -> Metered:
+        """What the stream said about itself. Can be called at any time, also after a cut."""
+        ...
+
+
+class ProviderModule(Protocol):
+    """One file of proxy/providers for each dialect."""
+
+    DIALECT: Dialect
+    ENDPOINTS: tuple[Endpoint, ...]
+
+    def read_request(self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> ModelRequest:
+        """Read and check a request; raises the refusals of proxy.errors. headers: of headers.read_headers."""
+        ...
+
+    def prepare(self, request: ModelRequest, target: Target) -> Outgoing:
+        """Serialise for a target and bound the input; raises UnboundedCall for what its model cannot bound."""
+        ...
+
+    def read_answer(self, request: ModelRequest, body: bytes) -> Metered:
+        """Meter a whole answer with status 200."""
+        ...
+
+    def stream_meter(self, request: ModelRequest) -> StreamMeter:
+        """A meter for a streamed answer with status 200."""
+        ...
+
+    def key_headers(self, key: str) -> list[tuple[str, str]]:
+        """The headers that carry the provider's key."""
+        ...
+
+    def render_models(self, models: list[str], item: str = "") -> bytes | None:
+        """A list of models (or one, or None when it is not among them) in the dialect."""
+        ...
+
+
+Priced = Callable[[str, str], bool]
