@@ -1,0 +1,1 @@
+"""Real PostgreSQL and Valkey for one machine, and the supervisor that runs everything; knows nothing of Django."""

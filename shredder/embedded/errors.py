@@ -1,0 +1,2 @@
+class CannotStart(Exception):
+    """The installation cannot start; the text is one sentence for the operator."""
