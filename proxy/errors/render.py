@@ -30,7 +30,9 @@ def render(error: Refusal, dialect: Dialect, *, call_id: str, now: datetime, bud
     row = TABLE[error.reason]
     status = budget_status if row.may_be_402 else row.status
     return Rendered(
-        status, _headers(error, row, call_id=call_id, now=now), orjson.dumps(_body(error, row, dialect, call_id, status))
+        status,
+        _headers(error, row, call_id=call_id, now=now),
+        orjson.dumps(_body(error, row, dialect, call_id, status)),
     )
 
 

@@ -88,9 +88,9 @@ class ModelRequest:
     wants_usage: bool = True
     cache_ttl_long: bool = False
     extra_output_tokens: int = 0
-    hidden: Hidden = Hidden()
+    hidden: Hidden = field(default_factory=Hidden)
     user: str | None = None
-    facts: CallFacts = CallFacts()
+    facts: CallFacts = field(default_factory=CallFacts)
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ class Metered:
     """
 
     usage: Usage | None = None
-    circumstances: Circumstances = Circumstances()
+    circumstances: Circumstances = field(default_factory=Circumstances)
     basis: Basis = Basis.NONE
     served_model: str | None = None
     provider_id: str | None = None

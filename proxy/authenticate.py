@@ -1,0 +1,107 @@
+"""Who is calling: an AWX key becomes a Caller, from this process's memory where that is fresh enough.
+
+The memory is keyed by the keyed hash of the whole key. It may be up to a minute old: the reserve function compares
+the policy versions again, so a revoked key or a paused agent is noticed by the very next call.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import close_old_connections, connection
+
+from agents.keys import Caller, KeyRejected, caller_for, fingerprint
+
+FRESH_SECONDS = 60.0
+REJECTION_FRESH_SECONDS = 5.0
+CALLERS_MAX = 20_000
+REJECTIONS_MAX = 2_000
+BRIDGE_THREADS = 4
+
+
+class Authenticator:
+    """The snapshots of this process and the one bridge to the ORM, with threads of its own."""
+
+    def __init__(self) -> None:
+        self._callers: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
+        self._rejections: OrderedDict[str, tuple[float, str, str]] = OrderedDict()
+        self._running: dict[str, asyncio.Task[Caller]] = {}
+        self._bridge = ThreadPoolExecutor(BRIDGE_THREADS, thread_name_prefix="authenticate")
+
+    async def caller(self, key: str) -> Caller:
+        """The caller who holds this key; raises KeyRejected, or Django's OperationalError when the store is away."""
+        digest = fingerprint(key)
+        now = time.monotonic()
+        known = self._callers.get(digest)
+        if known is not None and now < known[0] and not _has_expired(known[1]):
+            return known[1]
+        rejected = self._rejections.get(digest)
+        if rejected is not None and now < rejected[0]:
+            raise KeyRejected(rejected[1], rejected[2])
+        return await self._look_up(key, digest)
+
+    async def reloaded(self, key: str) -> Caller:
+        """The caller as the database has it now, after the ledger said that the snapshot is stale."""
+        digest = fingerprint(key)
+        # A look-up that is already running may have read the state from before the change.
+        self._running.pop(digest, None)
+        self._callers.pop(digest, None)
+        return await self._look_up(key, digest)
+
+    def close(self) -> None:
+        """Stop the bridge's threads."""
+        self._bridge.shutdown(wait=False, cancel_futures=True)
+
+    async def _look_up(self, key: str, digest: str) -> Caller:
+        """Ask the database once for all calls that wait for the same key."""
+        running = self._running.get(digest)
+        if running is None:
+            running = asyncio.create_task(self._ask(key, digest))
+            self._running[digest] = running
+            running.add_done_callback(lambda done: self._forget(digest, done))
+        return await asyncio.shield(running)
+
+    async def _ask(self, key: str, digest: str) -> Caller:
+        loop = asyncio.get_running_loop()
+        try:
+            caller = await loop.run_in_executor(self._bridge, _caller_from_database, key)
+        except KeyRejected as error:
+            self._callers.pop(digest, None)
+            _remember(
+                self._rejections,
+                digest,
+                (time.monotonic() + REJECTION_FRESH_SECONDS, error.problem, error.shown),
+                REJECTIONS_MAX,
+            )
+            raise
+        self._rejections.pop(digest, None)
+        _remember(self._callers, digest, (time.monotonic() + FRESH_SECONDS, caller), CALLERS_MAX)
+        return caller
+
+    def _forget(self, digest: str, done: asyncio.Task[Caller]) -> None:
+        if self._running.get(digest) is done:
+            del self._running[digest]
+        if not done.cancelled():
+            done.exception()  # every waiter was told; a task that nobody awaits any more must not complain
+
+
+def _caller_from_database(key: str) -> Caller:
+    """Runs in a thread of the bridge, outside any request, so it looks after its connection itself."""
+    close_old_connections()
+    try:
+        return caller_for(key)
+    except Exception:
+        connection.close()
+        raise
+
+
+def _remember[T](memory: OrderedDict[str, T], digest: str, entry: T, entries_max: int) -> None:
+    memory[digest] = entry
+    memory.move_to_end(digest)
+    if len(memory) > entries_max:
+        memory.popitem(last=False)
+
+
+def _has_expired(caller: Caller) -> bool:
+    return caller.expires_at is not None and time.time() >= caller.expires_at.timestamp()

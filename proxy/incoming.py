@@ -1,0 +1,99 @@
+"""A request as it arrives: its headers checked, its body counted while it is read."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from proxy import headers
+from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, KeyMissing, Malformed
+from proxy.providers import registry
+
+BODY_BYTES_MAX = 32 * 2**20
+BODY_SECONDS_MAX = 120
+# A client reads our answer only after it has sent everything, so what is too large is read and dropped, up to here.
+DISCARDED_BYTES_MAX = 256 * 2**20
+PREFIX = "/proxy"
+
+type Scope = MutableMapping[str, Any]
+type Message = MutableMapping[str, Any]
+type Receive = Callable[[], Awaitable[Message]]
+type Send = Callable[[Message], Awaitable[None]]
+
+
+class ClientGone(Exception):
+    """The client left before it had sent everything: there is nobody to answer."""
+
+
+class Incoming:
+    """One request below /proxy, and the id that its call will have."""
+
+    def __init__(self, scope: Scope, receive: Receive, call_id: UUID) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"].removeprefix(PREFIX)
+        self.call_id = call_id
+        self.receive = receive
+        self._raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """Lower-case names; raises Malformed for a header that must not be there twice or holds control characters."""
+        return headers.read_headers(self._raw_headers)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect to answer in; known for every request, however broken."""
+        return registry.dialect_of(self.path, _loose(self._raw_headers))
+
+    @property
+    def key(self) -> str:
+        """The AWX key; raises KeyMissing, or KeyMalformed for two that differ."""
+        bearer = self.headers.get("authorization", "")
+        scheme, _, token = bearer.partition(" ")
+        if bearer and scheme.lower() != "bearer":
+            raise KeyMalformed
+        keys = {key for key in (token.strip(), self.headers.get("x-api-key", "")) if key}
+        if not keys:
+            raise KeyMissing
+        if len(keys) > 1:
+            raise KeyMalformed
+        return keys.pop()
+
+    async def body(self) -> bytes:
+        """The whole body; raises BodyTooLarge, Malformed when it comes too slowly, or ClientGone."""
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body") and self._fits(message["body"]):
+            whole: bytes = message["body"]
+            return whole
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                return await self._read_rest(message)
+        except TimeoutError:
+            raise Malformed(problem=f"its body did not arrive within {BODY_SECONDS_MAX} seconds") from None
+
+    async def _read_rest(self, message: Message) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            size += len(message["body"])
+            if size <= BODY_BYTES_MAX:
+                pieces.append(message["body"])
+            else:
+                pieces.clear()
+            if not message.get("more_body") or size > DISCARDED_BYTES_MAX:
+                break
+            message = await self.receive()
+        if size > BODY_BYTES_MAX:
+            raise BodyTooLarge(max_bytes=BODY_BYTES_MAX)
+        return b"".join(pieces)
+
+    @staticmethod
+    def _fits(body: bytes) -> bool:
+        return len(body) <= BODY_BYTES_MAX
+
+
+def _loose(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}

@@ -1,0 +1,71 @@
+"""A provider's usage report, of any surface, as disjoint buckets: which number is part of which other."""
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from agents.pricing import Circumstances, Usage
+from proxy.providers import usage_anthropic, usage_gemini, usage_openai
+from proxy.providers.counting import UsageUnreadable
+
+__all__ = ["UsageUnreadable", "read_usage"]
+
+Reader = Callable[[Mapping[str, Any], Mapping[str, Any]], Usage]
+
+TIER_NAMES = {"": "default", "auto": "default", "standard": "default", "standard_only": "default", "fast": "priority"}
+GEO_NAMES = {"": "global", "not_available": "global"}
+
+_BY_ENDPOINT: dict[str, Reader] = {
+    "responses": usage_openai.read_responses,
+    "images": usage_openai.read_images,
+    "transcription": usage_openai.read_transcription,
+    "speech": usage_openai.read_speech,
+    "realtime": usage_openai.read_realtime,
+}
+
+
+def read_usage(
+    provider: str, endpoint: str, usage: Mapping[str, Any], context: Mapping[str, Any]
+) -> tuple[Usage, Circumstances]:
+    """Read a usage object; raises UsageUnreadable when a mandatory number is missing or impossible.
+
+    endpoint: "chat", "responses", "messages", "generateContent", …
+    context: what is not inside `usage`: tier, speed, geo_mult, tool_calls, any_1h_ttl, billed.
+    """
+    circumstances = _circumstances(usage, context)
+    try:
+        return _reader(provider, endpoint, usage)(usage, context), circumstances
+    except UsageUnreadable:
+        if circumstances.billed:
+            raise
+        # What is not billed need not be counted exactly.
+        return Usage(), circumstances
+
+
+def _reader(provider: str, endpoint: str, usage: Mapping[str, Any]) -> Reader:
+    if "usageMetadata" in usage or "promptTokenCount" in usage:
+        return usage_gemini.read_generate_content
+    if provider == "anthropic":
+        return usage_anthropic.read_messages
+    reader = _BY_ENDPOINT.get(endpoint)
+    if reader is not None:
+        return reader
+    return usage_openai.read_embeddings if endpoint == "embeddings" else usage_openai.read_chat
+
+
+def _circumstances(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Circumstances:
+    tier = _word(context.get("tier") or usage.get("service_tier"))
+    speed = _word(usage.get("speed") or context.get("speed"))
+    geo = _word(usage.get("inference_geo") or context.get("geo"))
+    multiplier = context.get("geo_mult")
+    return Circumstances(
+        tier=TIER_NAMES.get(tier, tier),
+        speed=speed or "standard",
+        geo=GEO_NAMES.get(geo, geo),
+        geo_multiplier=None if multiplier is None else Fraction(str(multiplier)),
+        billed=context.get("billed", True) is not False,
+    )
+
+
+def _word(value: object) -> str:
+    return value.lower() if isinstance(value, str) else ""

@@ -1,0 +1,70 @@
+"""Usage of Anthropic's Messages: input, cache reads and cache writes add up, none contains another."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents.pricing import Usage
+from proxy.providers.counting import Counts, UsageUnreadable, rest
+
+_COUNTED_ITERATIONS = frozenset({"message"})
+
+
+def read_messages(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
+    """Messages, streamed or not. A stream's two reports may be given as message_start and message_delta."""
+    if "message_start" in usage:
+        usage = merge(usage["message_start"], usage.get("message_delta") or {})
+    any_long = bool(context.get("any_1h_ttl"))
+    own = _buckets(Counts(usage), any_long=any_long)
+    for iteration in usage.get("iterations") or ():
+        own = _add_iteration(own, iteration, any_long=any_long)
+    return own
+
+
+def merge(start: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
+    """The report so far: later numbers are cumulative, so the last one that is not null stands."""
+    return {**start, **{key: value for key, value in delta.items() if value is not None}}
+
+
+def _buckets(counts: Counts, *, any_long: bool) -> Usage:
+    fresh, output = counts.required("input_tokens"), counts.required("output_tokens")
+    split = counts.part("cache_creation")
+    long, short = split.count("ephemeral_1h_input_tokens"), split.count("ephemeral_5m_input_tokens")
+    written = counts.optional("cache_creation_input_tokens")
+    written = long + short if written is None else written
+    unsplit = rest(written, long, short, key="cache_creation_input_tokens")
+    tools = counts.part("server_tool_use")
+    searches = tools.count("web_search_requests")
+    tools.ignore("web_fetch_requests")  # only its tokens cost
+    thinking = counts.part("output_tokens_details")
+    counts.ignore("service_tier", "speed", "inference_geo", "iterations", "type", "model")
+    return Usage(
+        input=fresh,
+        cache_read=counts.count("cache_read_input_tokens"),
+        cache_write=short + (0 if any_long else unsplit),
+        cache_write_long=long + (unsplit if any_long else 0),
+        output=output,
+        reasoning=thinking.count("thinking_tokens") + thinking.count("reasoning_tokens"),
+        tools={"web_search": searches} if searches else {},
+        unknown_keys=counts.unknown_keys(),
+    )
+
+
+def _add_iteration(own: Usage, iteration: Any, *, any_long: bool) -> Usage:
+    """Passes that the top level leaves out. Compaction runs on the same model; others we cannot price."""
+    if not isinstance(iteration, Mapping):
+        raise UsageUnreadable("iterations", "holds something that is not an object")
+    kind = iteration.get("type")
+    if kind in _COUNTED_ITERATIONS:
+        return own
+    extra = _buckets(Counts(iteration, "iterations."), any_long=any_long)
+    unknown = extra.unknown_keys if kind == "compaction" else (f"iterations.{kind}",)
+    return Usage(
+        input=own.input + extra.input,
+        cache_read=own.cache_read + extra.cache_read,
+        cache_write=own.cache_write + extra.cache_write,
+        cache_write_long=own.cache_write_long + extra.cache_write_long,
+        output=own.output + extra.output,
+        reasoning=own.reasoning + extra.reasoning,
+        tools=own.tools,
+        unknown_keys=own.unknown_keys + unknown,
+    )

@@ -1,0 +1,182 @@
+"""The one way out to providers: a pooled client that dials public addresses only and says what became of a request.
+
+What matters to the ledger is whether the provider can have billed. So a failure is one of three: nothing was sent
+(the hold is given back), sent but no answer, or cut off in the middle of the answer (both may have been billed).
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from proxy.addresses import is_public
+
+# Shorter than any provider's own, so that a pooled connection is rarely closed under a request.
+KEEP_ALIVE_SECONDS = 30.0
+READ_BUFFER_BYTES = 2**16
+
+
+class UpstreamFailed(Exception):
+    """The provider did not give a whole answer; `reason` is for logs and the book."""
+
+    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.timed_out = timed_out
+
+
+class NothingSent(UpstreamFailed):
+    """Not one byte of the request left, so nothing can have been billed."""
+
+
+class NoAnswer(UpstreamFailed):
+    """The request left and no answer came: it may have been billed."""
+
+
+class CutOff(UpstreamFailed):
+    """The answer broke off in the middle."""
+
+
+class AddressRefused(OSError):
+    """A host that resolves to an address which calls must not reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOuts:
+    """How long to wait for a provider, in seconds (product.md W12)."""
+
+    connect_seconds: float = 5.0
+    first_byte_seconds: float = 600.0
+    between_bytes_seconds: float = 300.0
+    total_seconds: float = 1800.0
+
+
+class Answer:
+    """A provider's answer whose body is read piece by piece; closed by leaving its `async with`."""
+
+    def __init__(self, response: aiohttp.ClientResponse, time_outs: TimeOuts, deadline: float) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._between_seconds = time_outs.between_bytes_seconds
+        self._deadline = deadline
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A body read to its end has given its connection back already; any other is closed, not reused.
+        self._response.close()
+
+    async def read_some(self) -> bytes:
+        """The bytes that have arrived since, waiting for at least one; empty at the end. Raises CutOff."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(min(loop.time() + self._between_seconds, self._deadline)):
+                return await self._response.content.readany()
+        except TimeoutError:
+            raise CutOff("provider_time_out", timed_out=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise CutOff("provider_cut_off") from error
+
+    async def read_all(self, bytes_max: int) -> bytes:
+        """The whole body; raises CutOff, also when it is longer than allowed."""
+        pieces, size = [], 0
+        while piece := await self.read_some():
+            size += len(piece)
+            if size > bytes_max:
+                raise CutOff("answer_too_long")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+class Upstream:
+    """One client for the whole process: its own pool, no cookies, no redirects, no proxies from the environment."""
+
+    def __init__(self, *, allow_private: bool = False, time_outs: TimeOuts | None = None) -> None:
+        self._time_outs = time_outs or TimeOuts()
+        guard = None if allow_private else _public_socket
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            resolver=aiohttp.ThreadedResolver() if allow_private else _PublicResolver(),
+            socket_factory=guard,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            trust_env=False,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._time_outs.connect_seconds),
+            read_bufsize=READ_BUFFER_BYTES,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Send one request, once, and return the answer as soon as its head is there.
+
+        Raises NothingSent or NoAnswer. Nothing is retried: only the caller knows what a second bill would mean.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._time_outs.total_seconds
+        first_byte_at = min(loop.time() + self._time_outs.first_byte_seconds, deadline)
+        try:
+            async with asyncio.timeout_at(first_byte_at):
+                response = await self._session.request(
+                    method, _url(url), data=body, headers=headers, allow_redirects=False
+                )
+        except aiohttp.ConnectionTimeoutError:
+            raise NothingSent("connect_time_out", timed_out=True) from None
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+            raise NothingSent("connect_failed") from error
+        except TimeoutError:
+            raise NoAnswer("provider_time_out", timed_out=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise NoAnswer("provider_cut_off") from error
+        return Answer(response, self._time_outs, deadline)
+
+
+class _PublicResolver(AbstractResolver):
+    """Resolve a host once and refuse it when any of its addresses is not public."""
+
+    def __init__(self) -> None:
+        self._resolver = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        if not all(is_public(entry["host"]) for entry in found):
+            raise AddressRefused(f"{host} resolves to an address that is not public")
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def _public_socket(address_info: tuple[Any, ...]) -> socket.socket:
+    """Make the socket for an address that is about to be dialled; a literal address never met the resolver."""
+    family, kind, protocol, _, address = address_info
+    if not is_public(address[0]):
+        raise AddressRefused(f"{address[0]} is not a public address")
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setblocking(False)
+    return made
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> URL:
+    return URL(text, encoded=True)

@@ -1,0 +1,212 @@
+"""Each token of a report lands in exactly one bucket, on every surface; impossible reports are refused."""
+
+from fractions import Fraction
+
+import pytest
+
+from agents.pricing import Usage
+from proxy.providers.usage import UsageUnreadable, read_usage
+
+CHAT = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+MESSAGE = {"input_tokens": 100, "output_tokens": 20}
+
+CASES = [
+    ("openai", "chat", CHAT, {}, Usage(input=100, output=20)),
+    (
+        "openai",
+        "chat",
+        CHAT | {"prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 10, "audio_tokens": 5}},
+        {},
+        Usage(input=55, cache_read=30, cache_write=10, audio_input=5, output=20),
+    ),
+    (
+        "openai",
+        "chat",
+        CHAT
+        | {"completion_tokens_details": {"reasoning_tokens": 8, "audio_tokens": 4, "rejected_prediction_tokens": 3}},
+        {},
+        Usage(input=100, output=16, audio_output=4, reasoning=8),
+    ),
+    (
+        "google",
+        "chat",
+        {"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623},
+        {},
+        Usage(input=20, output=603),
+    ),
+    ("openai", "embeddings", {"prompt_tokens": 8, "total_tokens": 8}, {}, Usage(input=8)),
+    (
+        "openai",
+        "responses",
+        {
+            "input_tokens": 100,
+            "output_tokens": 9,
+            "input_tokens_details": {
+                "cached_tokens": 40,
+                "cache_write_tokens": 30,
+                "cache_write_tokens_details": {"ttl_12h_tokens": 20, "ttl_30m_tokens": 10},
+            },
+        },
+        {"tool_calls": {"web_search": 2}},
+        Usage(input=30, cache_read=40, cache_write=10, cache_write_long=20, output=9, tools={"web_search": 2}),
+    ),
+    (
+        "openai",
+        "realtime",
+        {
+            "input_tokens": 132,
+            "output_tokens": 121,
+            "input_token_details": {
+                "text_tokens": 119,
+                "audio_tokens": 13,
+                "cached_tokens": 70,
+                "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 6},
+            },
+            "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
+        },
+        {},
+        Usage(input=55, cache_read=64, output=30, audio_input=7, audio_cache_read=6, audio_output=91),
+    ),
+    (
+        "openai",
+        "images",
+        {"input_tokens": 40, "input_tokens_details": {"text_tokens": 40, "image_tokens": 0}, "output_tokens": 1056},
+        {},
+        Usage(input=40, image_output=1056),
+    ),
+    ("openai", "transcription", {"type": "duration", "seconds": 61.5}, {}, Usage(duration_ms=61_500)),
+    ("openai", "speech", {"characters": 7}, {}, Usage(characters=7)),
+    ("openai", "speech", {"input_tokens": 2, "output_tokens": 50}, {}, Usage(input=2, audio_output=50)),
+    (
+        "deepseek",
+        "chat",
+        CHAT | {"prompt_cache_hit_tokens": 60, "prompt_cache_miss_tokens": 40},
+        {},
+        Usage(input=40, cache_read=60, output=20),
+    ),
+    ("xai", "chat", CHAT | {"cost_in_usd_ticks": 5}, {}, Usage(input=100, output=20, provider_cost_pico=500)),
+    (
+        "openrouter",
+        "chat",
+        CHAT | {"cost": 4e-05, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.00078}},
+        {},
+        Usage(input=100, output=20, provider_cost_pico=820_000_000),
+    ),
+    (
+        "anthropic",
+        "messages",
+        MESSAGE | {"cache_read_input_tokens": 7, "cache_creation_input_tokens": 5},
+        {},
+        Usage(input=100, cache_read=7, cache_write=5, output=20),
+    ),
+    (
+        "anthropic",
+        "messages",
+        MESSAGE | {"cache_creation_input_tokens": 5},
+        {"any_1h_ttl": True},
+        Usage(input=100, cache_write_long=5, output=20),
+    ),
+    (
+        "anthropic",
+        "messages",
+        MESSAGE
+        | {
+            "cache_creation_input_tokens": 9,
+            "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 6},
+            "server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 4},
+        },
+        {},
+        Usage(input=100, cache_write=3, cache_write_long=6, output=20, tools={"web_search": 3}),
+    ),
+    (
+        "anthropic",
+        "messages",
+        MESSAGE | {"iterations": [{"type": "message"} | MESSAGE, {"type": "compaction"} | MESSAGE]},
+        {},
+        Usage(input=200, output=40),
+    ),
+    (
+        "google",
+        "generateContent",
+        {
+            "usageMetadata": {
+                "promptTokenCount": 100,
+                "cachedContentTokenCount": 40,
+                "toolUsePromptTokenCount": 5,
+                "candidatesTokenCount": 7,
+                "thoughtsTokenCount": 3,
+                "totalTokenCount": 115,
+                "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 10}],
+                "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 4}],
+            }
+        },
+        {},
+        Usage(input=59, cache_read=36, audio_input=6, audio_cache_read=4, output=10, reasoning=3),
+    ),
+]
+
+
+@pytest.mark.parametrize(("provider", "endpoint", "usage", "context", "expected"), CASES)
+def test_each_surface_fills_disjoint_buckets(provider, endpoint, usage, context, expected):
+    assert read_usage(provider, endpoint, usage, context)[0] == expected
+
+
+def test_stream_report_takes_the_last_number_and_adds_nothing():
+    usage = {"message_start": {"input_tokens": 25, "output_tokens": 1}, "message_delta": {"output_tokens": 15}}
+    assert read_usage("anthropic", "messages", usage, {})[0] == Usage(input=25, output=15)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        {"prompt_tokens": 5},
+        {"prompt_tokens": -1, "completion_tokens": 2},
+        {"prompt_tokens": 10**15, "completion_tokens": 2},
+        {"prompt_tokens": True, "completion_tokens": 2},
+        {"prompt_tokens": "5", "completion_tokens": 2},
+        {"prompt_tokens": 5.5, "completion_tokens": 2},
+        CHAT | {"prompt_tokens_details": {"cached_tokens": 101}},
+        CHAT | {"prompt_tokens_details": [1]},
+        CHAT | {"cost": -0.1},
+        CHAT | {"cost_in_usd_ticks": "many"},
+    ],
+)
+def test_missing_or_impossible_numbers_are_refused_rather_than_read_as_zero(usage):
+    with pytest.raises(UsageUnreadable):
+        read_usage("openai", "chat", usage, {})
+
+
+@pytest.mark.parametrize(
+    "usage", [{}, {"input_tokens": 1}, MESSAGE | {"cache_creation": {"ephemeral_1h_input_tokens": -2}}]
+)
+def test_anthropic_reports_must_be_whole(usage):
+    with pytest.raises(UsageUnreadable):
+        read_usage("anthropic", "messages", usage, {})
+
+
+def test_unknown_keys_that_look_like_money_are_named():
+    usage = CHAT | {"warp_tokens": 3, "prompt_tokens_details": {"psychic_tokens": 1}, "note": "hello", "extra_cost": 0}
+    assert read_usage("openai", "chat", usage, {})[0].unknown_keys == (
+        "warp_tokens",
+        "prompt_tokens_details.psychic_tokens",
+    )
+
+
+def test_an_advisor_iteration_cannot_be_priced_and_is_flagged():
+    usage = MESSAGE | {"iterations": [{"type": "advisor_message"} | MESSAGE]}
+    assert read_usage("anthropic", "messages", usage, {})[0].unknown_keys == ("iterations.advisor_message",)
+
+
+def test_circumstances_come_from_the_report_and_from_the_context():
+    usage = MESSAGE | {"service_tier": "standard", "speed": "fast", "inference_geo": "us"}
+    _, circumstances = read_usage("anthropic", "messages", usage, {"geo_mult": "1.1"})
+    assert (circumstances.tier, circumstances.speed, circumstances.geo) == ("default", "fast", "us")
+    assert circumstances.geo_multiplier == Fraction(11, 10)
+    assert read_usage("openai", "chat", CHAT, {"tier": "fast"})[1].tier == "priority"
+    assert read_usage("openai", "chat", CHAT, {"tier": "ultrafast"})[1].tier == "ultrafast"
+
+
+def test_what_is_not_billed_need_not_be_complete():
+    usage, circumstances = read_usage("anthropic", "count_tokens", {"input_tokens": 2095}, {"billed": False})
+    assert (usage, circumstances.billed) == (Usage(), False)
