@@ -1,8 +1,11 @@
 """What people are told: the fact that was noticed, and each attempt to tell somebody."""
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 
 from accounts.ids import uuid7
 from accounts.models import Organization
@@ -14,10 +17,20 @@ class AlertKind(models.TextChoices):
     OVERRUN = "overrun", "Call cost more than its ceiling"
     KEY_REJECTED = "key_rejected", "Provider key rejected"
     BEHIND = "behind", "Sums or alerts are behind"
+    TEST = "test", "Test message"
+
+
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def for_org(self, organization: Organization) -> AlertQuerySet:
+        """Start from the tenant: only this organisation's alerts."""
+        return self.filter(organization=organization)
 
 
 class Alert(models.Model):
-    """A fact worth telling, once. For a threshold: once per budget, subject, window and threshold."""
+    """A fact worth telling, once. For a threshold: once per budget, subject, window, threshold and limit.
+
+    The limit belongs to it because a raised limit arms its thresholds anew; other kinds leave it 0.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="alerts")
@@ -28,14 +41,27 @@ class Alert(models.Model):
     window_start = models.DateTimeField(null=True)
     window_end = models.DateTimeField(null=True)
     threshold = models.PositiveSmallIntegerField(default=0)
+    limit = models.BigIntegerField(default=0)  # in the budget's unit, as it was then
     facts = models.JSONField(default=dict)  # names and exact amounts as they were then
     raised_at = models.DateTimeField(auto_now_add=True)
 
+    objects = AlertQuerySet.as_manager()
+
     class Meta:
         db_table = "alert"
+        indexes: ClassVar = [models.Index(fields=["organization", "-id"], name="alert_by_time")]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["organization", "kind", "budget_id", "subject", "window_start", "threshold", "agent_id"],
+                fields=[
+                    "organization",
+                    "kind",
+                    "budget_id",
+                    "subject",
+                    "window_start",
+                    "threshold",
+                    "limit",
+                    "agent_id",
+                ],
                 nulls_distinct=False,
                 name="alert_once",
             ),
@@ -67,6 +93,11 @@ class Delivery(models.Model):
 
     class Meta:
         db_table = "delivery"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(state__in=["waiting", "sending"]), name="delivery_unfinished"
+            ),
+        ]
         constraints: ClassVar = [models.UniqueConstraint(fields=["alert", "address"], name="delivery_once")]
 
     def __str__(self) -> str:
