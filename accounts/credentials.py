@@ -1,6 +1,7 @@
 """Provider credentials: connect, open, disconnect. The key itself is write-only for people."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -24,10 +25,13 @@ class OpenCredential:
     api_key: str = field(repr=False)
 
 
-def connect(organization: Organization, provider: str, api_key: str, *, by: User | None) -> ProviderCredential:
+def connect(
+    organization: Organization, provider: str, api_key: str, *, by: User | None, checked_at: datetime | None = None
+) -> ProviderCredential:
     """Store or replace the organisation's key for a provider, encrypted.
 
-    provider: one of PROVIDERS. The change is in force for the next call, through the policy version.
+    provider: one of PROVIDERS; checked_at: when the provider last accepted this key, None if nobody asked. The change
+    is in force for the next call, through the policy version.
     """
     with transaction.atomic():
         organization = Organization.objects.select_for_update(no_key=True).get(id=organization.id)
@@ -38,7 +42,7 @@ def connect(organization: Organization, provider: str, api_key: str, *, by: User
         credential.key_hint = api_key[-4:]
         credential.created_by = by
         credential.rejected_at = None
-        credential.checked_at = None
+        credential.checked_at = checked_at
         credential.created_at = timezone.now()
         credential.save()
         _record_change(organization, "credential.connected", provider, by)

@@ -1,6 +1,7 @@
 """Organisations and the people in them."""
 
 from django.db import transaction
+from django.db.models import F
 
 from accounts.models import AuditEntry, Membership, Organization, Role, User
 
@@ -18,3 +19,19 @@ def create_organization(name: str, *, owner: User, time_zone: str = "UTC") -> Or
         Membership.objects.create(organization=organization, user=owner, role=Role.OWNER)
         AuditEntry.objects.create(organization=organization, user=owner, action="organization.created", target=name)
     return organization
+
+
+def change_organization(organization: Organization, *, name: str, time_zone: str, by: User) -> None:
+    """Rename an organisation or move its day; running proxies notice through the policy version."""
+    with transaction.atomic():
+        before = Organization.objects.select_for_update(no_key=True).get(id=organization.id)
+        changed = {"name": [before.name, name], "time_zone": [before.time_zone, time_zone]}
+        changed = {field: values for field, values in changed.items() if values[0] != values[1]}
+        if not changed:
+            return
+        Organization.objects.filter(id=organization.id).update(
+            name=name, time_zone=time_zone, policy_version=F("policy_version") + 1
+        )
+        AuditEntry.objects.create(
+            organization=organization, user=by, action="organization.changed", target=name, details=changed
+        )

@@ -1,0 +1,45 @@
+"""Which addresses our own requests may go to: never this machine, its network or a cloud's metadata."""
+
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+# Ranges that carry an IPv4 address inside, or that `is_global` calls global although they lead nowhere public.
+_DENIED = tuple(
+    ip_network(name)
+    for name in (
+        "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "fec0::/10", "100.64.0.0/10", "192.88.99.0/24",
+    )
+)  # fmt: skip
+
+
+class AddressRefused(Exception):
+    """The host leads to an address that is not public."""
+
+    def __init__(self, host: str, address: str) -> None:
+        super().__init__(f"{host} leads to {address}, which is not a public address")
+        self.host = host
+        self.address = address
+
+
+def is_public(text: str) -> bool:
+    """Tell whether an IP address, as getaddrinfo writes it, belongs to the public internet."""
+    address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return is_public(str(address.ipv4_mapped))
+    return _is_plainly_public(address) and not any(
+        address in network for network in _DENIED if network.version == address.version
+    )
+
+
+def resolve(host: str, port: int, *, allow_private: bool) -> list[str]:
+    """Return the addresses of a host; raises AddressRefused if any one is not public, OSError if there is none."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    for address in addresses:
+        if not allow_private and not is_public(address):
+            raise AddressRefused(host, address)
+    return addresses
+
+
+def _is_plainly_public(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)

@@ -1,0 +1,99 @@
+"""The door of every page: who is asking, for which organisation, and what they may do there."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate
+
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, resolve_url
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from accounts.models import Membership, Organization, User
+
+ONBOARDING = "agents:onboarding"
+
+
+class OrgRequest(HttpRequest):
+    """A request of a signed-in person in an organisation, as the decorators below hand it to a view."""
+
+    user: User  # type: ignore[assignment]
+    org: Organization
+    membership: Membership
+    htmx: HtmxDetails
+
+
+class UserRequest(HttpRequest):
+    """A request of a signed-in person, perhaps without an organisation yet."""
+
+    user: User  # type: ignore[assignment]
+    htmx: HtmxDetails
+
+
+type OrgView[**P] = Callable[Concatenate[OrgRequest, P], HttpResponseBase]
+type UserView[**P] = Callable[Concatenate[UserRequest, P], HttpResponseBase]
+type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def membership_of(user: User | AnonymousUser) -> Membership | None:
+    """Return the person's place in their first organisation, or None."""
+    if not isinstance(user, User):
+        return None
+    return Membership.objects.select_related("organization").filter(user=user).order_by("created_at").first()
+
+
+def user_required[**P](view: UserView[P]) -> View[P]:
+    """Let signed-in people through; others go to the sign-in page and come back."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _to_sign_in(request)
+        return view(request, *args, **kwargs)  # type: ignore[arg-type]
+
+    return guarded
+
+
+def member_required[**P](view: OrgView[P]) -> View[P]:
+    """Let members of an organisation through, with request.org and request.membership set.
+
+    Objects of other organisations are a 404 of the view's own query, which starts at request.org.
+    """
+    return _guard(view, lambda membership: True)
+
+
+def changer_required[**P](view: OrgView[P]) -> View[P]:
+    """Let members who may change agents and budgets through; viewers get a 403."""
+    return _guard(view, lambda membership: membership.may_change)
+
+
+def admin_required[**P](view: OrgView[P]) -> View[P]:
+    """Let owners and admins through; other members get a 403."""
+    return _guard(view, lambda membership: membership.may_administer)
+
+
+def _guard[**P](view: OrgView[P], may: Callable[[Membership], bool]) -> View[P]:
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _to_sign_in(request)
+        membership = membership_of(request.user)
+        if membership is None:
+            return redirect(ONBOARDING)
+        if not may(membership):
+            raise PermissionDenied("Your role in this organisation does not allow this.")
+        request.membership, request.org = membership, membership.organization  # type: ignore[attr-defined]
+        return view(request, *args, **kwargs)  # type: ignore[arg-type]
+
+    return guarded
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """Send a browser to the sign-in page; a fragment's request makes the whole page go there."""
+    if getattr(request, "htmx", False):
+        return HttpResponseClientRedirect(resolve_url("account_login"))
+    return redirect_to_login(request.get_full_path(), resolve_url("account_login"))

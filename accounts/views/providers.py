@@ -1,0 +1,98 @@
+"""Provider keys: connected here, tested before they are stored, never shown again."""
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import credentials
+from accounts.credentials import PROVIDERS
+from accounts.forms import ProviderKeyForm
+from accounts.http import OrgRequest, admin_required, member_required
+from accounts.models import ProviderCredential
+from accounts.provider_check import Check, Verdict, check_key
+
+# Where people find their key, and what it looks like.
+KEY_PAGES = {
+    "openai": ("https://platform.openai.com/api-keys", "sk-proj-…"),
+    "anthropic": ("https://console.anthropic.com/settings/keys", "sk-ant-…"),
+    "google": ("https://aistudio.google.com/apikey", "AIza…"),
+}
+
+
+@require_safe
+@member_required
+def provider_list(request: OrgRequest) -> HttpResponse:
+    """Show which providers are connected; keys themselves never leave the vault."""
+    connected = {credential.provider: credential for credential in _credentials(request)}
+    rows = [(slug, name, connected.get(slug)) for slug, name in PROVIDERS.items()]
+    return render(
+        request, "accounts/providers.html", {"rows": rows, "may_change": request.membership.may_administer}
+    )
+
+
+@sensitive_post_parameters("api_key")
+@require_http_methods(["GET", "HEAD", "POST"])
+@admin_required
+def provider_connect(request: OrgRequest, provider: str) -> HttpResponse:
+    """Test a key and store it; `action` says whether to test only, or to store what could not be tested."""
+    if provider not in PROVIDERS:
+        raise Http404
+    form = ProviderKeyForm(request.POST or None)
+    check = None
+    if request.method == "POST" and form.is_valid():
+        action = request.POST.get("action", "save")
+        check = check_key(provider, form.cleaned_data["api_key"])
+        if action != "test" and _may_store(check, action):
+            return _store(request, provider, form.cleaned_data["api_key"], check)
+    return render(request, _template(request), _context(request, provider, form, check))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@admin_required
+def provider_disconnect(request: OrgRequest, provider: str) -> HttpResponse:
+    """Forget a key, after saying what stops."""
+    credential = get_object_or_404(_credentials(request), provider=provider)
+    name = PROVIDERS.get(provider, provider)
+    if request.method == "POST":
+        credentials.disconnect(credential, by=request.user)
+        messages.success(request, f"{name} is disconnected. Calls to it are refused from now on.")
+        return redirect("accounts:providers")
+    return render(request, "accounts/provider_disconnect.html", {"credential": credential, "name": name})
+
+
+def _credentials(request: OrgRequest) -> QuerySet[ProviderCredential]:
+    return ProviderCredential.objects.filter(organization=request.org)
+
+
+def _may_store(check: Check, action: str) -> bool:
+    """A key that the provider rejects is never stored; one that could not be tested only on request."""
+    return check.verdict is Verdict.ACCEPTED or (check.verdict is Verdict.UNKNOWN and action == "save_untested")
+
+
+def _store(request: OrgRequest, provider: str, api_key: str, check: Check) -> HttpResponse:
+    checked_at = timezone.now() if check.verdict is Verdict.ACCEPTED else None
+    credentials.connect(request.org, provider, api_key, by=request.user, checked_at=checked_at)
+    messages.success(request, f"{PROVIDERS[provider]} is connected. Your agents can call it from now on.")
+    return redirect("accounts:providers")
+
+
+def _template(request: OrgRequest) -> str:
+    fragment = "#check" if request.htmx and request.htmx.target == "check" else ""
+    return f"accounts/provider_connect.html{fragment}"
+
+
+def _context(request: OrgRequest, provider: str, form: ProviderKeyForm, check: Check | None) -> dict[str, object]:
+    page, example = KEY_PAGES[provider]
+    form.fields["api_key"].widget.attrs["placeholder"] = example
+    return {
+        "provider": provider,
+        "name": PROVIDERS[provider],
+        "form": form,
+        "check": check,
+        "key_page": page,
+        "existing": _credentials(request).filter(provider=provider).first(),
+    }
