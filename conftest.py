@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -63,8 +62,8 @@ def _clear_killed_runs() -> None:
 
 
 @pytest.fixture
-def mail_folder(tmp_path: Path, settings: Any) -> Iterator[Path]:
+def mail_folder(tmp_path: Path, settings: Any) -> Path:
     """A folder where the development mail backend writes, for one test."""
     folder = tmp_path / "mail"
     settings.MAILERS = {"default": {"BACKEND": "shredder.mail.EmailBackend", "OPTIONS": {"file_path": str(folder)}}}
-    yield folder
+    return folder

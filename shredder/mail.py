@@ -2,7 +2,9 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 from django.core.mail.backends.base import BaseEmailBackend
@@ -14,11 +16,11 @@ logger = structlog.get_logger(__name__)
 class EmailBackend(BaseEmailBackend):
     """Writes each message to `file_path` instead of sending it."""
 
-    def __init__(self, file_path: str, **options: object) -> None:
+    def __init__(self, file_path: str, **options: Any) -> None:
         super().__init__(**options)
         self.folder = Path(file_path)
 
-    def send_messages(self, email_messages: list[EmailMessage]) -> int:
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Write the messages; returns how many."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for message in email_messages:

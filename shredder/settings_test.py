@@ -12,9 +12,12 @@ if not os.environ.get("SHREDDER_HOME") and not os.environ.get("DATABASE_URL"):
     Path(_home).chmod(0o711)  # PostgreSQL's user must get through when root runs the tests.
     os.environ["SHREDDER_HOME"] = _home
     os.environ["SHREDDER_TEST_HOME"] = _home
-    atexit.register(lambda made_by=os.getpid(): made_by == os.getpid() and shutil.rmtree(_home, ignore_errors=True))
+    _maker = os.getpid()
+    # A forked child that ends must not take the folder away from the rest.
+    atexit.register(lambda: shutil.rmtree(_home, ignore_errors=True) if os.getpid() == _maker else None)
 
-from shredder.settings import *
+from shredder.settings import *  # noqa: F403
+from shredder.settings import CACHES, REDIS_URL, STORAGES
 
 # One database of Valkey for each parallel worker, as Django does for PostgreSQL.
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")

@@ -5,19 +5,18 @@ import os
 import shutil
 import signal
 import subprocess
-import time
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from shredder.embedded import binaries
 from shredder.embedded.errors import CannotStart
 from shredder.embedded.privileges import SHARED, ServerUser, server_user
-from shredder.embedded.processes import POLL_SECONDS, stop_leftover
+from shredder.embedded.processes import stop_leftover
 from shredder.embedded.state import State
 
 BUILTIN_LOCALE_SINCE = 17
-READY_SECONDS_MAX = 60  # Recovery after a crash is part of it.
 UNSAFE_AND_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
@@ -74,23 +73,13 @@ class Postgres:
             **self._environment(),
         )
 
-    def wait_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """Return once connections are accepted, as the server itself says in its pid file's last line."""
-        deadline = time.monotonic() + READY_SECONDS_MAX
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                raise CannotStart(f"PostgreSQL ended with code {process.returncode}; its log says why")
-            if self._says_ready(process.pid):
-                return
-            time.sleep(POLL_SECONDS)
-        raise CannotStart(f"PostgreSQL was not ready after {READY_SECONDS_MAX} seconds")
-
-    def _says_ready(self, pid: int) -> bool:
+    def is_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether connections are accepted, as the server itself says in its pid file's eighth line."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
+        return len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
 
     def _choose_folder(self) -> Path:
         """Beside the rest, unless the user that root becomes cannot get there."""
@@ -109,7 +98,14 @@ class Postgres:
         self._own(password_file)
         builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         locale = builtin if self.binary.version[0] >= BUILTIN_LOCALE_SINCE else ["--locale=C.UTF-8"]
-        command = [self.binary.path.with_name("initdb"), "-D", self.data, "-U", "shredder", "--encoding=UTF8"]
+        command: list[str | Path] = [
+            self.binary.path.with_name("initdb"),
+            "-D",
+            self.data,
+            "-U",
+            "shredder",
+            "--encoding=UTF8",
+        ]
         try:
             self._run([*command, *locale, "--auth=scram-sha-256", f"--pwfile={password_file}"])
         finally:
@@ -119,13 +115,13 @@ class Postgres:
         # Single-user mode needs no password, no port and no client program.
         self._run([self.binary.path, "--single", "-D", self.data, "postgres"], b"CREATE DATABASE shredder\n")
 
-    def _run(self, command: list[str | Path], stdin: bytes = b"") -> None:
+    def _run(self, command: Sequence[str | Path], stdin: bytes = b"") -> None:
         answer = subprocess.run(command, input=stdin, capture_output=True, **self._environment())
         if answer.returncode:
             lines = (answer.stderr or answer.stdout).decode(errors="replace").strip().splitlines() or ["no output"]
             raise CannotStart(f"setting up PostgreSQL failed ({Path(command[0]).name}): {lines[-1]}")
 
-    def _environment(self) -> dict[str, object]:
+    def _environment(self) -> dict[str, Any]:
         # Started where its user may be: PostgreSQL looks at the working folder.
         env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
         return {"env": env, "cwd": self.folder, **self.user.popen_options()}

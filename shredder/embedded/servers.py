@@ -2,12 +2,16 @@
 
 import atexit
 import subprocess
+import time
 from pathlib import Path
 
+from shredder.embedded.errors import CannotStart
 from shredder.embedded.postgres import Postgres
-from shredder.embedded.processes import kill_group, stop
+from shredder.embedded.processes import POLL_SECONDS, kill_group, stop
 from shredder.embedded.state import keep_free_ports, load_state
 from shredder.embedded.valkey import Valkey
+
+READY_SECONDS_MAX = 60  # Recovery after a crash is part of it.
 
 
 def prepare_servers(home: Path, *, durable: bool = True) -> tuple[Postgres, Valkey]:
@@ -32,19 +36,28 @@ class RunningServers:
     """Both servers, running; logs go to files in the data folder."""
 
     def __init__(self, home: Path, *, durable: bool = True) -> None:
-        self._servers = prepare_servers(home, durable=durable)
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._running: list[tuple[Postgres | Valkey, subprocess.Popen[bytes]]] = []
         # A crash on the way out must not leave servers behind.
         atexit.register(self.stop)
-        for server in self._servers:
+        for server in prepare_servers(home, durable=durable):
             with (home / f"{server.name}.log").open("ab") as log:
-                self._processes.append(server.spawn(log))
-            server.wait_ready(self._processes[-1])
+                self._running.append((server, server.spawn(log)))
+            _wait_ready(*self._running[-1])
 
     def stop(self) -> None:
         """Stop both, the database last; harmless when repeated."""
-        for server, process in reversed(list(zip(self._servers, self._processes, strict=False))):
+        while self._running:
+            server, process = self._running.pop()
             stop(process, server.stop_signal, server.grace_seconds)
             kill_group(process.pid)
-        self._processes.clear()
         atexit.unregister(self.stop)
+
+
+def _wait_ready(server: Postgres | Valkey, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while not server.is_ready(process):
+        if process.poll() is not None:
+            raise CannotStart(f"{server.name} ended with code {process.returncode}; {server.name}.log says why")
+        if time.monotonic() > deadline:
+            raise CannotStart(f"{server.name} was not ready after {READY_SECONDS_MAX} seconds")
+        time.sleep(POLL_SECONDS)

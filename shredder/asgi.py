@@ -1,0 +1,76 @@
+"""The web process: the proxy as plain ASGI, everything else Django; SHREDDER_ROLE decides what is mounted."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shredder.settings")
+# Pages in flight share a few connections; tasks and commands open one each.
+os.environ.setdefault("SHREDDER_DB_POOL", "8")
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()
+
+import structlog  # noqa: E402
+from django.conf import settings  # noqa: E402
+
+from shredder import health  # noqa: E402
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+logger = structlog.get_logger(__name__)
+
+
+class Application:
+    """Sends each connection to whoever answers it."""
+
+    def __init__(self, role: str) -> None:
+        self.has_pages = role in ("all", "web")
+        self.started = False
+        self.proxy = None
+        if role in ("all", "proxy"):
+            from proxy import app
+
+            self.proxy = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+        elif scope["path"] in health.PATHS:
+            await health.answer(scope, send, started=self.started)
+        elif self.proxy and _is_under_proxy(scope["path"]):
+            await self.proxy.application(scope, receive, send)
+        elif self.has_pages and not _is_under_proxy(scope["path"]):
+            await django_application(scope, receive, send)
+        else:
+            await health.reply(send, 404, b"not served by this process\n")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            if self.proxy:
+                await self.proxy.startup()
+        except Exception as error:
+            # The outermost edge: the server wants to hear the reason, then it ends the process.
+            logger.exception("start failed")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        self.started = True
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.started = False
+        if self.proxy:
+            await self.proxy.shutdown()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _is_under_proxy(path: str) -> bool:
+    return path == "/proxy" or path.startswith("/proxy/")
+
+
+application = Application(settings.SHREDDER_ROLE)

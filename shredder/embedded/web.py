@@ -1,0 +1,49 @@
+"""One web process, listening on a socket that it got from the supervisor.
+
+python -m shredder.embedded.web --fd 5 --home /srv/shredder
+"""
+
+import argparse
+import socket
+
+import uvicorn
+
+from shredder.embedded.ready import say_ready
+
+# As long as a stream may still be drained after the order to stop.
+GRACE_SECONDS = 120
+KEEP_ALIVE_SECONDS = 75
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that reports when its lifespan has started and it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            say_ready()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--home", help="only so that the command line names the installation")
+    # Python asks the system for the family; uvicorn's own --fd would take the socket for a Unix one.
+    listener = socket.socket(fileno=parser.parse_args().fd)
+    config = uvicorn.Config(
+        "shredder.asgi:application",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = Server(config)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise SystemExit(3)
+
+
+if __name__ == "__main__":
+    main()
