@@ -1,0 +1,81 @@
+"""The numbers of the overview page."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from accounts.models import Organization
+from agents.charts import OTHER_SERIES, Chart, Point, rank_series, stacked
+from agents.models import Agent
+from agents.reports.days import day_of
+from agents.reports.spend import DaySpend, Refusals, WindowSpend, organization_today, spend_by_day, total_pico
+from agents.reports.standing import Standing, standings
+
+CHART_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything that the overview shows, of one moment."""
+
+    today: date
+    month_start: date
+    organization: WindowSpend
+    month_pico: int
+    refusals: Refusals
+    standings: list[Standing]
+    chart: Chart
+
+    @property
+    def resets_at(self) -> datetime | None:
+        return self.standings[0].resets_at if self.standings else self.organization.end_at
+
+
+def overview(organization: Organization, at: datetime) -> Overview:
+    """Ask all of it; the number of queries does not grow with agents or calls."""
+    today = day_of(at, organization.time_zone)
+    chart_start, month_start = today - timedelta(days=CHART_DAYS - 1), today.replace(day=1)
+    days = spend_by_day(organization, min(chart_start, month_start), at)
+    stands = standings(organization, at)
+    return Overview(
+        today=today,
+        month_start=month_start,
+        organization=organization_today(organization, at),
+        month_pico=total_pico(day for day in days if day.day >= month_start),
+        refusals=_all_refusals(stands),
+        standings=stands,
+        chart=_chart(organization, [day for day in days if day.day >= chart_start]),
+    )
+
+
+def _all_refusals(stands: list[Standing]) -> Refusals:
+    return Refusals(
+        count=sum(stand.refusals.count for stand in stands),
+        asked_pico=sum(stand.refusals.asked_pico for stand in stands),
+        budget_count=sum(stand.refusals.budget_count for stand in stands),
+    )
+
+
+def _chart(organization: Organization, days: list[DaySpend]) -> Chart:
+    names = {agent_id: name for agent_id, name in Agent.objects.for_org(organization).values_list("id", "name")}
+    totals: dict[str, int] = {}
+    for day in days:
+        for agent_id, pico in day.by_agent.items():
+            totals[str(agent_id)] = totals.get(str(agent_id), 0) + pico
+    named = {str(agent_id): name for agent_id, name in names.items()}
+    series, numbers = rank_series([(key, named.get(key, "Deleted agent"), pico) for key, pico in totals.items()])
+    points = [_point(day, numbers) for day in days]
+    return stacked(f"Spend by agent, last {len(days)} days", series, points)
+
+
+def _point(day: DaySpend, numbers: dict[str, int]) -> Point:
+    amounts: dict[int, int] = {}
+    for agent_id, pico in day.by_agent.items():
+        number = numbers.get(str(agent_id), OTHER_SERIES)
+        amounts[number] = amounts.get(number, 0) + pico
+    shown = f"{day.day.day} {day.day:%b}"
+    return Point(label=shown, name=f"{day.day:%a} {shown}", amounts=amounts, href=_day_link(day.day))
+
+
+def _day_link(day: date) -> str:
+    """The call log's query for one day; the page puts its address before it."""
+    return f"?range=custom&since={day}&until={day}"

@@ -1,0 +1,135 @@
+"""How each agent stands against its daily budget."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from accounts.models import Organization
+from agents.models import Agent, Budget, Scope, Unit, Window
+from agents.reports.days import day_of, day_period
+from agents.reports.spend import Refusals, WindowSpend, agents_today, refusals_today
+
+_WARN_PERCENT = 50
+_NEAR_PERCENT = 80
+
+
+class State(Enum):
+    """What a pill says: the words, and the tone of its colour."""
+
+    PAUSED = ("Paused", "idle")
+    BLOCKED = ("Blocked", "bad")
+    NEAR = ("80 % spent", "warn")
+    WARNED = ("50 % spent", "warn")
+    OK = ("OK", "good")
+    NEW = ("New", "info")
+
+    @property
+    def words(self) -> str:
+        return self.value[0]
+
+    @property
+    def tone(self) -> str:
+        return self.value[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An agent and its day."""
+
+    agent: Agent
+    budget: Budget | None
+    window: WindowSpend
+    refusals: Refusals
+    resets_at: datetime
+
+    @property
+    def limit_pico(self) -> int | None:
+        return None if self.budget is None else self.budget.limit
+
+    @property
+    def available_pico(self) -> int | None:
+        if self.limit_pico is None:
+            return None
+        return max(0, self.limit_pico - self.window.spent_pico - self.window.held_pico)
+
+    @property
+    def percent(self) -> int | None:
+        """Whole percent of the limit that is spent; none without a limit."""
+        if self.limit_pico is None:
+            return None
+        return 100 if self.limit_pico == 0 else self.window.spent_pico * 100 // self.limit_pico
+
+    @property
+    def state(self) -> State:
+        if self.agent.paused_at is not None:
+            return State.PAUSED
+        if self._is_blocked():
+            return State.BLOCKED
+        if self.agent.first_call_at is None and not self.window.spent_pico:
+            return State.NEW
+        percent = self.percent or 0
+        if percent >= _NEAR_PERCENT:
+            return State.NEAR
+        return State.WARNED if percent >= _WARN_PERCENT else State.OK
+
+    def _is_blocked(self) -> bool:
+        """Nothing is left, or a call was refused today with most of the budget spent (as alerts count it)."""
+        limit_pico = self.limit_pico
+        if limit_pico is None:
+            return False
+        if self.window.spent_pico >= limit_pico:
+            return True
+        return self.refusals.budget_count > 0 and (self.percent or 0) >= _NEAR_PERCENT
+
+
+def standings(organization: Organization, at: datetime) -> list[Standing]:
+    """Every current agent, by name, in as many queries however many agents there are."""
+    agents = Agent.objects.for_org(organization).current().order_by("name", "created_at")
+    return _standings(organization, list(agents), at)
+
+
+def standing(organization: Organization, agent: Agent, at: datetime) -> Standing:
+    """One agent's day."""
+    return _standings(organization, [agent], at)[0]
+
+
+def widest_limit(organization: Organization) -> Budget | None:
+    """A budget of the organisation that holds an agent without a limit of its own; none when there is none."""
+    return (
+        Budget.objects.filter(
+            organization=organization, agent=None, scope=Scope.ORGANIZATION, unit=Unit.USD, mode="hard",
+            ended_at=None, limit__isnull=False,
+        )
+        .order_by("limit")
+        .first()
+    )  # fmt: skip
+
+
+def daily_budget(agent: Agent) -> Budget | None:
+    """The agent's dollar budget per day."""
+    return agent.budgets.filter(
+        scope=Scope.AGENT, scope_name="", unit=Unit.USD, window=Window.DAY, ended_at=None
+    ).first()
+
+
+def _standings(organization: Organization, agents: list[Agent], at: datetime) -> list[Standing]:
+    budgets = _daily_budgets(organization, agents)
+    windows = agents_today(organization, at)
+    refusals = refusals_today(organization, at)
+    zone = organization.time_zone
+    midnight = day_period(day_of(at, zone), zone).end_at
+    stands = []
+    for agent in agents:
+        window = windows.get(agent.id, WindowSpend())
+        stands.append(
+            Standing(agent, budgets.get(agent.id), window, refusals.get(agent.id, Refusals()), window.end_at or midnight)
+        )
+    return stands
+
+
+def _daily_budgets(organization: Organization, agents: list[Agent]) -> dict[object, Budget]:
+    found = Budget.objects.filter(
+        organization=organization, agent__in=agents, scope=Scope.AGENT, scope_name="", unit=Unit.USD,
+        window=Window.DAY, ended_at=None,
+    )  # fmt: skip
+    return {budget.agent_id: budget for budget in found}
