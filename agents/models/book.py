@@ -36,6 +36,7 @@ class Call(models.Model):
     ended_at = models.DateTimeField()
     cost_pico = models.BigIntegerField(default=0)
     held_pico = models.BigIntegerField(default=0)  # the ceiling that was held, or asked by a refused call
+    tokens = models.BigIntegerField(default=0)  # what token budgets were charged
     body_fingerprint = models.BigIntegerField(default=0)
     last_message_fingerprint = models.BigIntegerField(default=0)
     input_tokens = models.BigIntegerField(default=0)  # uncached text; the buckets are disjoint
@@ -48,6 +49,7 @@ class Call(models.Model):
     first_byte_ms = models.IntegerField(null=True)
     duration_ms = models.IntegerField(null=True)
     repeat_count = models.IntegerField(default=1)  # a flood of like refusals is one row
+    counted = models.SmallIntegerField(default=0)  # what call budgets were charged: 1, 0, or -1 in a correction
     tool_call_count = models.SmallIntegerField(default=0)
     http_status = models.SmallIntegerField(null=True)
     status = models.CharField(max_length=10, choices=CallStatus)

@@ -91,12 +91,18 @@ class Balance(models.Model):
     window_end = models.DateTimeField(null=True)  # none: the window never ends
     spent = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
+    seeded = models.BigIntegerField(default=0)  # part of spent: what the window had spent before the budget existed
+    opened_at = models.DateTimeField()
 
     class Meta:
         db_table = "balance"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["budget", "subject", "practice", "window_start"], name="balance_once"),
             models.CheckConstraint(condition=Q(spent__gte=0) & Q(held__gte=0), name="balance_not_negative"),
+        ]
+        indexes: ClassVar = [
+            # Counts new sessions, users and models of the last hour, which clients could invent without end.
+            models.Index(fields=["budget", "opened_at"], condition=~Q(subject=""), name="balance_by_new_subject"),
         ]
 
     def __str__(self) -> str:

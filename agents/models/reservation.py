@@ -18,6 +18,7 @@ class Reservation(models.Model):
     deadline_at = models.DateTimeField()
     usd_pico = models.BigIntegerField()
     tokens = models.BigIntegerField()
+    practice = models.BooleanField(default=False)
     balance_ids = ArrayField(models.BigIntegerField())
     # What the book needs of the call's beginning, in the names of Call's columns, in case only the reaper ends it.
     start = models.JSONField(default=dict)
