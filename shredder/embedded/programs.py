@@ -74,7 +74,7 @@ def web_programs(home: Path, listener: socket.socket, workers: int) -> list[Prog
 
 def task_programs(home: Path) -> list[Program]:
     """The worker that runs tasks and the clock that asks for them."""
-    celery = ("-m", "celery", "-A", "shredder.celery")
+    celery = ("-m", "celery", "-A", "shredder.celery", "--quiet")
     quiet = ("--without-gossip", "--without-mingle", "--loglevel", "INFO", "--concurrency", str(TASKS_AT_ONCE))
     run = home / "run"
     return [

@@ -169,6 +169,7 @@ def _pass_on(name: str, output: IO[bytes] | None) -> str:
     assert output is not None
     with output as lines:
         for line in lines:
-            last = line.decode(errors="replace").rstrip() or last
-            say(name, last)
+            if text := line.decode(errors="replace").rstrip():
+                last = text
+                say(name, text)
     return last
