@@ -26,15 +26,13 @@ class Settlement:
 
 
 def cost_pico(row: PriceRow, usage: Usage, circumstances: Circumstances) -> int:
-    """The cost of a call in pico-dollars, rounded up once.
+    """The cost of a call in pico-dollars, rounded up once; the provider's own bill where it states one.
 
-    The provider's own figure wins within two per cent of ours; beyond that the larger one counts.
+    Raises UnpricedFeature. Money that is to be booked goes through `settle`, which checks that bill.
     """
-    own_pico = _own_cost_pico(row, usage, circumstances)
-    reported_pico = usage.provider_cost_pico
-    if reported_pico is None or not circumstances.billed:
-        return own_pico
-    return max(own_pico, reported_pico) if _differ(own_pico, reported_pico) else reported_pico
+    if usage.provider_cost_pico is not None and circumstances.billed:
+        return usage.provider_cost_pico
+    return _own_cost_pico(row, usage, circumstances)
 
 
 def settle(
@@ -47,22 +45,26 @@ def settle(
 ) -> Settlement:
     """Price a call by the dearest of the rows that may apply to it (PriceBook.settle_rows).
 
+    The provider's own bill wins within two per cent of ours; beyond that the larger of the two counts.
     reserved_pico, strict: a usage key that may be money and that we cannot price settles at no less
     than what was held, unless strict is off; it is flagged either way.
     """
-    costs = [(cost_pico(row, usage, circumstances), row) for row in rows]
-    cost, row = max(costs, key=lambda priced: priced[0])
+    costs = [(_own_cost_pico(row, usage, circumstances), row) for row in rows]
+    cost, dearest = max(costs, key=lambda priced: priced[0])
     flags = []
-    if len({(priced, other.model) for priced, other in costs}) > 1 and len({other.model for other in rows}) > 1:
+    if any(priced != cost and row.model != dearest.model for priced, row in costs):
         flags.append(FLAG_SERVED_MODEL)
-    if usage.provider_cost_pico is not None and _differ(
-        _own_cost_pico(row, usage, circumstances), usage.provider_cost_pico
-    ):
-        flags.append(FLAG_PROVIDER_COST)
+    reported = usage.provider_cost_pico
+    if reported is not None and circumstances.billed:
+        if abs(cost - reported) > cost * PROVIDER_COST_TOLERANCE:
+            flags.append(FLAG_PROVIDER_COST)
+            cost = max(cost, reported)
+        else:
+            cost = reported
     if usage.unknown_keys:
         flags.append(FLAG_UNKNOWN_KEY)
         cost = max(cost, reserved_pico) if strict else cost
-    return Settlement(cost_pico=cost, row_id=row.row_id, flags=tuple(flags))
+    return Settlement(cost_pico=cost, row_id=dearest.row_id, flags=tuple(flags))
 
 
 def _own_cost_pico(row: PriceRow, usage: Usage, circumstances: Circumstances) -> int:
@@ -96,7 +98,3 @@ def _hour_rate(rates: Rates, duration_ms: int) -> int:
     if rates.hour is None:
         raise UnpricedFeature("duration")
     return rates.hour
-
-
-def _differ(own_pico: int, reported_pico: int) -> bool:
-    return abs(own_pico - reported_pico) > own_pico * PROVIDER_COST_TOLERANCE

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
-from agents.money import InvalidAmount, parse_usd
+from agents.money import parse_usd
 from agents.pricing.rows import PriceRow, Rates, TierRates
 from agents.pricing.usage import TOKEN_BUCKETS
 
@@ -74,7 +74,7 @@ def dated_row(facts: JsonObject) -> DatedRow:
     where = f"{facts.get('provider')}/{(facts.get('models') or ['?'])[0]}"
     try:
         return _dated_row(facts)
-    except (KeyError, TypeError, AttributeError, ValueError, InvalidAmount) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise InvalidRow(where, str(error)) from error
 
 
