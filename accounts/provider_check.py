@@ -39,7 +39,9 @@ def check_key(provider: str, api_key: str) -> Check:
     try:
         status = _ask(url, headers)
     except AddressRefused as refusal:
-        return Check(Verdict.UNKNOWN, f"{refusal}. The operator can allow this with SHREDDER_ALLOW_PRIVATE_UPSTREAMS=1.")
+        return Check(
+            Verdict.UNKNOWN, f"{refusal}. The operator can allow this with SHREDDER_ALLOW_PRIVATE_UPSTREAMS=1."
+        )
     except (httpx.HTTPError, OSError):
         return Check(Verdict.UNKNOWN, f"{urlsplit(url).hostname} could not be reached.")
     if status in _REJECTED[provider]:

@@ -1,6 +1,8 @@
 """Pieces that every page draws: icons, budget bars, the theme, the reader's place."""
 
+from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from django import template
 from django.template.context import RequestContext
@@ -48,6 +50,18 @@ def membership(context: RequestContext) -> Membership | None:
         request.membership = membership_of(request.user)
     found: Membership | None = request.membership
     return found
+
+
+@register.simple_tag
+def local_time(at: datetime, time_zone: str) -> SafeString:
+    """Write an instant in an organisation's zone, with the exact one for machines and on hover."""
+    local = at.astimezone(ZoneInfo(time_zone))
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(),
+        f"{local:%Y-%m-%d %H:%M:%S %Z}",
+        f"{local:%-d %b %Y, %H:%M}",
+    )
 
 
 @register.inclusion_tag("partials/bar.html")

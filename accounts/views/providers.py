@@ -29,9 +29,7 @@ def provider_list(request: OrgRequest) -> HttpResponse:
     """Show which providers are connected; keys themselves never leave the vault."""
     connected = {credential.provider: credential for credential in _credentials(request)}
     rows = [(slug, name, connected.get(slug)) for slug, name in PROVIDERS.items()]
-    return render(
-        request, "accounts/providers.html", {"rows": rows, "may_change": request.membership.may_administer}
-    )
+    return render(request, "accounts/providers.html", {"rows": rows, "may_change": request.membership.may_administer})
 
 
 @sensitive_post_parameters("api_key")

@@ -16,7 +16,8 @@ _YEAR_SECONDS = 365 * 86_400
 def home(request: HttpRequest) -> HttpResponse:
     """Show strangers what this is; send members to their overview and newcomers to onboarding."""
     if not request.user.is_authenticated:
-        return render(request, "public/home.html", {"signup_open": settings.SHREDDER_SIGNUP == "open"})
+        context = {"signup_open": settings.SHREDDER_SIGNUP == "open", "site_url": settings.SITE_URL}
+        return render(request, "public/home.html", context)
     return redirect(ONBOARDING if membership_of(request.user) is None else "agents:overview")
 
 
