@@ -125,6 +125,7 @@ class Builder:
         for rule in self.hand["rule"]:
             if rule["provider"] == provider and re.search(rule["models"], model):
                 row |= {name: rule[name] for name in ("kind", "recheck_after") if name in rule}
+                tiers = {name: tier for name, tier in tiers.items() if name not in rule.get("without", ())}
                 for part in ("limits", "multipliers", "tools"):
                     row[part] |= rule.get(part, {})
                 for name, rates in rule.get("rates", {}).items():

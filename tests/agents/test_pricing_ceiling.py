@@ -141,7 +141,8 @@ def test_the_affordable_output_is_the_largest_that_fits(book: PriceBook) -> None
         ("openai/gpt-5.6-sol", "standard", "us"),
         ("anthropic/claude-opus-5-5", "fast", "us"),
     ]:
-        rows = book.rows_between(*name.split("/"), NOW, NOW + CALL_MAX)
+        provider, model = name.split("/")
+        rows = book.rows_between(provider, model, NOW, NOW + CALL_MAX)
         available = 123_456_789_012
         tokens = affordable_output(rows, Bound(1_000, 0), ("default",), speed, geo, available)
         assert tokens > 0

@@ -2,6 +2,7 @@ import copy
 import pickle
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -164,7 +165,7 @@ def test_no_settlement_within_the_bound_passes_its_reservation(data: st.DataObje
     ceiling = ceiling_pico(rows, bound, (requested, "default"), speed, geo)
 
     left = bound.input_tokens
-    buckets = {}
+    buckets: dict[str, Any] = {}
     for name in ("cache_read", "cache_write", "cache_write_long", "input"):
         if getattr(default, name) is not None and (name != "cache_write_long" or long_ttl):
             buckets[name] = data.draw(st.integers(0, left))
