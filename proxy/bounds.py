@@ -1,6 +1,19 @@
 """The most a request can make a model read and write, known before it is forwarded."""
 
+import unicodedata
 from dataclasses import dataclass
+from typing import Any
+
+from proxy.errors import OutputTooLong
+
+# What every request costs beside its text: message framing and the provider's own prompt.
+REQUEST_TOKENS = 64
+# A schema may be written out again for the model, with other spacing and with \uXXXX escapes.
+NODE_TOKENS = 2
+ESCAPE_FACTOR = 2
+DEFAULT_CAP = 16_384
+USEFUL_CAP_MIN = 256
+CAP_MAX = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +38,52 @@ class Hidden:
     text_tokens: int = 0
     constant_tokens: int = 0
     images: tuple[Image, ...] = ()
+
+
+def input_tokens(sent_bytes: int, hidden: Hidden, image_tokens: int) -> int:
+    """The proven upper bound of input tokens: no tokenizer makes more tokens than bytes of normalised text.
+
+    sent_bytes: length of the body that is forwarded; image_tokens: the bound of all its images.
+    """
+    text = sent_bytes - hidden.media_bytes + hidden.text_tokens
+    return text + hidden.constant_tokens + image_tokens + REQUEST_TOKENS
+
+
+def nfkc_growth(text: str) -> int:
+    """Bytes that a text gains when a tokenizer normalises it; U+FDFA alone gains thirty."""
+    if text.isascii():
+        return 0
+    return max(0, len(unicodedata.normalize("NFKC", text).encode()) - len(text.encode()))
+
+
+def schema_tokens(value: Any) -> int:
+    """What a tool schema or tool argument may gain when the provider writes it out again."""
+    if isinstance(value, dict):
+        return NODE_TOKENS + sum(_escaped(key) + schema_tokens(item) for key, item in value.items())
+    if isinstance(value, list):
+        return NODE_TOKENS + sum(schema_tokens(item) for item in value)
+    return NODE_TOKENS + (_escaped(value) if isinstance(value, str) else 0)
+
+
+def added_cap(*, model_max: int | None, default_cap: int = DEFAULT_CAP, affordable: int | None = None) -> int:
+    """The output bound we add when the client named none: the smallest of three, in tokens for one choice.
+
+    affordable: what the remaining budget buys; None before the budget was asked. A bound under
+    USEFUL_CAP_MIN is not worth sending: see is_useful.
+    """
+    return min(cap for cap in (model_max, default_cap, affordable) if cap is not None)
+
+
+def is_useful(cap: int, *, model_max: int | None, default_cap: int = DEFAULT_CAP) -> bool:
+    """Whether an added bound leaves room for an answer; else the call is refused."""
+    return cap >= min(USEFUL_CAP_MIN, added_cap(model_max=model_max, default_cap=default_cap))
+
+
+def check_cap(asked: int, *, agent: str, agent_max: int | None) -> None:
+    """Refuse a client's own bound above the agent's `max_output`; it is never lowered silently."""
+    if agent_max is not None and asked > agent_max:
+        raise OutputTooLong(agent=agent, asked_tokens=asked, max_tokens=agent_max)
+
+
+def _escaped(text: str) -> int:
+    return 0 if text.isascii() else ESCAPE_FACTOR * len("".join(c for c in text if ord(c) > 0x7F).encode())

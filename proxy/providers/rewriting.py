@@ -2,8 +2,6 @@
 
 import orjson
 
-CAP_DIGITS_MAX = 10
-
 
 def with_cap(body: bytes, field: str, output_cap: int, *, present: bool) -> bytes:
     """The serialised body with an output bound in tokens; present: it holds one already, which is replaced."""
@@ -13,6 +11,6 @@ def with_cap(body: bytes, field: str, output_cap: int, *, present: bool) -> byte
     return b'%b%b"%b":%d}' % (body[:-1], separator, field.encode(), output_cap)
 
 
-def cap_bytes(field: str) -> int:
-    """How many bytes `with_cap` adds at most."""
-    return len(field) + len(',"":') + CAP_DIGITS_MAX
+def cap_bytes(field: str, output_cap: int) -> int:
+    """How many bytes `with_cap` adds."""
+    return len(field) + len(',"":') + len(str(output_cap))

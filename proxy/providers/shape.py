@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from agents.pricing import Bound, Circumstances, Usage
 from proxy.bounds import Hidden
 from proxy.errors import Dialect
-from proxy.providers.rewriting import with_cap
+from proxy.providers.rewriting import cap_bytes, with_cap
 
 JsonObject = dict[str, Any]
 
@@ -103,7 +103,7 @@ class Outgoing:
     """A request on its way to a target: serialised once, with every change but an added output bound.
 
     body: what is sent when the client named its own bound.
-    input_tokens: the proven upper bound U, for the bytes that `send` returns whatever the cap.
+    input_tokens: the proven upper bound U for `body`; `bound` adds the bytes of an added output bound.
     cap_field: the body's field for an output bound that we add or lower.
     """
 
@@ -114,10 +114,14 @@ class Outgoing:
     cap_field: str
 
     def bound(self, output_cap: int) -> Bound:
-        """What the ceiling is computed from. output_cap: tokens for one choice."""
+        """What the ceiling is computed from. output_cap: tokens for one choice.
+
+        To ask what an amount buys, give bounds.CAP_MAX: its digits are the longest.
+        """
         request = self.request
+        added = request.output_cap is None and request.endpoint.priced
         return Bound(
-            input_tokens=self.input_tokens,
+            input_tokens=self.input_tokens + (cap_bytes(self.cap_field, output_cap) if added else 0),
             output_tokens=(output_cap + request.extra_output_tokens) * request.choices,
             cache_ttl_long=request.cache_ttl_long,
         )
@@ -190,8 +194,15 @@ class StreamMeter(Protocol):
 class ProviderModule(Protocol):
     """One file of proxy/providers for each dialect."""
 
-    DIALECT: Dialect
-    ENDPOINTS: tuple[Endpoint, ...]
+    @property
+    def DIALECT(self) -> Dialect:  # noqa: N802
+        """The dialect it speaks (a constant of the module)."""
+        ...
+
+    @property
+    def ENDPOINTS(self) -> tuple[Endpoint, ...]:  # noqa: N802
+        """The endpoints it reads (a constant of the module)."""
+        ...
 
     def read_request(self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> ModelRequest:
         """Read and check a request; raises the refusals of proxy.errors. headers: of headers.read_headers."""

@@ -1,0 +1,107 @@
+"""Anthropic's dialect: messages, count_tokens and models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from proxy.bounds import input_tokens
+from proxy.errors import Dialect, Malformed, UnpricedFeature
+from proxy.providers import anthropic_checks as checks
+from proxy.providers.anthropic_stream import MessageMeter, meter_answer
+from proxy.providers.fingerprints import facts_of
+from proxy.providers.parsing import flag, parse_object, required_word, table, whole_number, word
+from proxy.providers.shape import Basis, Endpoint, Metered, ModelRequest, Outgoing, StreamMeter, Target
+
+DIALECT = Dialect.ANTHROPIC
+MESSAGES = Endpoint("messages", DIALECT, "POST", "/v1/messages", "/v1/messages")
+COUNT_TOKENS = Endpoint(
+    "count_tokens", DIALECT, "POST", "/v1/messages/count_tokens", "/v1/messages/count_tokens", priced=False
+)
+MODELS = Endpoint("models", DIALECT, "GET", "/v1/models", "/v1/models", priced=False)
+MODEL = Endpoint("model", DIALECT, "GET", "/v1/models/{id}", "/v1/models/{id}", priced=False)
+ENDPOINTS = (MESSAGES, COUNT_TOKENS, MODELS, MODEL)
+
+LONG_CONTEXT_BETA = "context-1m-2025-08-07"
+
+
+def read_request(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> ModelRequest:
+    """Read and check a message request; raises the refusals of proxy.errors."""
+    parsed, growth = parse_object(body)
+    model = required_word(parsed, "model")
+    if not endpoint.priced:
+        return ModelRequest(endpoint=endpoint, model=model, body=parsed, facts=facts_of(body, parsed, system=[]))
+    checks.check_fields(parsed)
+    if LONG_CONTEXT_BETA in headers.get("anthropic-beta", "") and not checks.is_flat_priced(model):
+        raise UnpricedFeature(feature=f"a context of a million tokens on {model}", param="anthropic-beta")
+    cap = whole_number(parsed, "max_tokens", least=0, most=10**9)
+    if cap is None:
+        raise Malformed(problem="'max_tokens' is missing", param="max_tokens")
+    return ModelRequest(
+        endpoint=endpoint,
+        model=model,
+        body=parsed,
+        stream=flag(parsed, "stream"),
+        output_cap=cap,
+        speed=checks.speed_of(parsed),
+        geo=checks.geo_of(parsed),
+        cache_ttl_long=_asks_long_cache(body, parsed),
+        hidden=checks.hidden_input(parsed, growth),
+        user=word(table(parsed, "metadata"), "user_id"),
+        facts=facts_of(body, parsed, system=[parsed.get("system")]),
+    )
+
+
+def prepare(request: ModelRequest, target: Target) -> Outgoing:
+    """Serialise for a target: its model id, standard capacity, and a place where the model takes one."""
+    body = request.body | {"model": target.model}
+    if request.endpoint.priced:
+        if body.get("service_tier") in (None, "auto"):
+            body["service_tier"] = "standard_only"
+        if body.get("inference_geo") is None and checks.is_flat_priced(target.model):
+            # Left out, the workspace's default decides, and that may be the dearer one.
+            body["inference_geo"] = "global"
+    sent = orjson.dumps(body)
+    images = checks.image_tokens_max(target.model) * len(request.hidden.images)
+    return Outgoing(
+        request=request,
+        target=target,
+        body=sent,
+        input_tokens=input_tokens(len(sent), request.hidden, images),
+        cap_field="max_tokens",
+    )
+
+
+def read_answer(request: ModelRequest, body: bytes) -> Metered:
+    """Meter a whole answer; a token count is free."""
+    if not request.endpoint.priced:
+        return Metered(basis=Basis.USAGE, finished=True)
+    return meter_answer(request, body)
+
+
+def stream_meter(request: ModelRequest) -> StreamMeter:
+    """A meter that changes nothing."""
+    return MessageMeter(request)
+
+
+def key_headers(key: str) -> list[tuple[str, str]]:
+    """The header that carries the provider's key."""
+    return [("x-api-key", key)]
+
+
+def render_models(models: list[str], item: str = "") -> bytes | None:
+    """The models in Anthropic's form."""
+    if item:
+        return orjson.dumps(_model(item)) if item in models else None
+    ends = {"first_id": models[0], "last_id": models[-1]} if models else {"first_id": None, "last_id": None}
+    return orjson.dumps({"data": [_model(name) for name in models], "has_more": False, **ends})
+
+
+def _asks_long_cache(body: bytes, parsed: dict[str, Any]) -> bool:
+    """Whether a cache lifetime of an hour is asked for anywhere; a text that is just "1h" counts too."""
+    plain = orjson.dumps(parsed) if b"\\u" in body else body
+    return b'"1h"' in plain
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}

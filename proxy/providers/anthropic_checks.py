@@ -1,0 +1,200 @@
+"""Which fields of a message request move its price, and what becomes of them."""
+
+import re
+from typing import Any
+
+from proxy.bounds import Hidden, Image, schema_tokens
+from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
+from proxy.providers.parsing import objects, required_word, table, word
+
+KNOWN = frozenset(
+    {
+        "model",
+        "max_tokens",
+        "messages",
+        "system",
+        "stop_sequences",
+        "stream",
+        "temperature",
+        "top_k",
+        "top_p",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "metadata",
+        "cache_control",
+        "service_tier",
+        "speed",
+        "inference_geo",
+        "output_config",
+        "output_format",
+        "context_management",
+        "diagnostics",
+    }
+)
+# Known to move work or money to where we cannot follow; a field we do not know passes unless it sounds like one.
+REFUSED = frozenset(
+    {
+        "container",
+        "mcp_servers",
+        "thread",
+        "fallbacks",
+        "compaction",
+        "billing_policy",
+        "fallback_credit_token",
+        "user_profile_id",
+        "workspace_id",
+    }
+)
+SUSPICIOUS = re.compile(
+    r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
+    r"|video|media|file|document|container|server|conversation|thread|session|previous|prompt|compact|context|billing"
+    r"|credit|geo|region|residency|agent|candidate|choices|quality|resolution|provider|preset|transform|ultra|mcp|web"
+    r"|advis|iteration|skill|memory|workspace|profile|budget|max_",
+    re.IGNORECASE,
+)
+
+TOOLS_TOKENS = 2_000  # the tool-use prompt; at most 804 are published
+# Client tools that bring a schema of their own: tokens that the request does not show.
+TOOL_TOKENS = (
+    (re.compile(r"bash_\d{8}"), 325),
+    (re.compile(r"text_editor_\d{8}"), 700),
+    (re.compile(r"computer_(?:toolset_)?\d{8}"), 4_600),
+    (re.compile(r"browser_toolset_\d{8}"), 7_600),
+)
+IMAGE_TOKENS_OLD, IMAGE_TOKENS_NEW = 1_568, 4_784
+FLAT_SINCE, LARGE_IMAGES_SINCE = (4, 6), (4, 7)
+_VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?=[-@:]|$)")
+_TEXT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+
+
+def check_fields(body: dict[str, Any]) -> None:
+    """Refuse every field that could move the price in a way we do not count."""
+    for name in body.keys() - KNOWN:
+        # Null and an empty list ask for nothing.
+        if (name in REFUSED or SUSPICIOUS.search(name)) and body[name] not in (None, []):
+            raise UnpricedFeature(feature=f"the field '{name}'", param=name)
+    if word(body, "service_tier") not in (None, "auto", "standard_only"):
+        raise UnpricedFeature(feature=f"the service tier {body['service_tier']!r}", param="service_tier")
+    for edit in objects(table(body, "context_management"), "edits", path="context_management."):
+        if not str(edit.get("type")).startswith("clear_"):
+            raise UnpricedFeature(feature=f"the context edit {edit.get('type')!r}", param="context_management")
+    unknown = table(body, "context_management").keys() - {"edits"}
+    if unknown:
+        raise UnpricedFeature(feature=f"context management by {min(unknown)!r}", param="context_management")
+
+
+def speed_of(body: dict[str, Any]) -> str:
+    """The requested speed in the price book's words."""
+    speed = word(body, "speed") or "standard"
+    if speed not in ("standard", "fast"):
+        raise UnpricedFeature(feature=f"the speed {speed!r}", param="speed")
+    return speed
+
+
+def geo_of(body: dict[str, Any]) -> str:
+    """The requested place in the price book's words."""
+    geo = word(body, "inference_geo") or "global"
+    if geo not in ("global", "us"):
+        raise UnpricedFeature(feature=f"the place {geo!r}", param="inference_geo")
+    return geo
+
+
+def is_flat_priced(model: str) -> bool:
+    """Whether the model takes inference_geo and has one price for every context length (4.6 and later)."""
+    version = _version(model)
+    return version is not None and version >= FLAT_SINCE
+
+
+def image_tokens_max(model: str) -> int:
+    """The most tokens one image becomes."""
+    version = _version(model)
+    return IMAGE_TOKENS_OLD if version is not None and version < LARGE_IMAGES_SINCE else IMAGE_TOKENS_NEW
+
+
+def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
+    """What the messages, system prompt and tools hold beyond their bytes; refuses what cannot be bounded."""
+    messages = objects(body, "messages")
+    if not messages:
+        raise Malformed(problem="'messages' must be a list with at least one message", param="messages")
+    reader = _Blocks()
+    reader.read(body.get("system"), "system")
+    for index, message in enumerate(messages):
+        reader.read(message.get("content"), f"messages[{index}].content")
+    tools = objects(body, "tools")
+    schemas = (tools, body.get("output_config"), body.get("output_format"))
+    return Hidden(
+        media_bytes=reader.media_bytes,
+        text_tokens=growth + reader.argument_tokens + sum(schema_tokens(schema) for schema in schemas if schema),
+        constant_tokens=(TOOLS_TOKENS if tools else 0) + sum(map(_tool_tokens, tools)),
+        images=tuple(reader.images),
+    )
+
+
+def _tool_tokens(tool: dict[str, Any]) -> int:
+    callers = tool.get("allowed_callers")
+    if callers not in (None, ["direct"]):
+        raise UnpricedFeature(feature="tools called by code", param="tools", hint="Leave allowed_callers out.")
+    kind = tool.get("type")
+    if kind in (None, "custom"):
+        return 0
+    for pattern, tokens in TOOL_TOKENS:
+        if isinstance(kind, str) and pattern.fullmatch(kind):
+            return tokens
+    raise UnpricedFeature(feature=f"the server tool {kind!r}", param="tools")
+
+
+def _version(model: str) -> tuple[int, int] | None:
+    match = _VERSION.match(model)
+    return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+class _Blocks:
+    """Walks content blocks and gathers what their bytes do not show."""
+
+    def __init__(self) -> None:
+        self.images: list[Image] = []
+        self.media_bytes = 0
+        self.argument_tokens = 0
+
+    def read(self, content: Any, path: str) -> None:
+        """Text, or a list of blocks."""
+        if content is None or isinstance(content, str):
+            return
+        if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+            raise Malformed(problem=f"'{path}' must be a string or a list of blocks", param=path)
+        for index, block in enumerate(content):
+            self._read_block(block, f"{path}[{index}]")
+
+    def _read_block(self, block: dict[str, Any], path: str) -> None:
+        kind = block.get("type")
+        if kind == "tool_use":
+            self.argument_tokens += schema_tokens(block.get("input"))
+        elif kind == "image":
+            self._read_image(block, path)
+        elif kind == "document":
+            self._read_document(table(block, "source"), path)
+        elif kind in ("tool_result", "search_result"):
+            self.read(block.get("content"), f"{path}.content")
+        elif not isinstance(kind, str) or kind not in _TEXT_BLOCKS:
+            raise UnboundedCall(what=f"a content block of type {kind!r}", param=path)
+
+    def _read_image(self, block: dict[str, Any], path: str) -> None:
+        source = table(block, "source")
+        kind = source.get("type")
+        if block.get("transformations"):
+            raise UnboundedCall(what="an image with its own transformations", param=path)
+        if kind == "base64":
+            self.media_bytes += len(required_word(source, "data"))
+        elif kind != "url":
+            raise UnboundedCall(what=f"an image from a source of type {kind!r}", param=path)
+        self.images.append(Image(path))
+
+    def _read_document(self, source: dict[str, Any], path: str) -> None:
+        kind = source.get("type")
+        if kind == "content":
+            self.read(source.get("content"), f"{path}.source.content")
+        elif kind != "text":
+            raise UnboundedCall(
+                what=f"a document from a source of type {kind!r}", param=path, hint="Send its text instead."
+            )

@@ -1,0 +1,153 @@
+"""Metering a message, whole or streamed. Nothing is hidden: every byte passes as it came."""
+
+import re
+from typing import Any
+
+import orjson
+
+from agents.pricing import Circumstances, Usage
+from proxy.providers import sse
+from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
+from proxy.providers.usage import UsageUnreadable, read_usage
+from proxy.providers.usage_anthropic import merge
+
+# Inside a JSON string every quote is escaped, so none of these can be text of the answer.
+MARKERS = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|content_block_start|error)"')
+
+
+class _Answer:
+    """What the events of an answer have said so far."""
+
+    def __init__(self, request: ModelRequest) -> None:
+        self._request = request
+        self._usage: JsonObject | None = None
+        self._total = False
+        self._blocks = 0
+        self._tool_calls = 0
+        self._message: JsonObject = {}
+        self._stop_reason: str | None = None
+        self._stopped = False
+        self._error: str | None = None
+
+    def take_message(self, message: JsonObject, *, total: bool) -> None:
+        """A message object. total: its usage is the bill, not the beginning of one."""
+        self._message = message
+        self._total = total
+        self._stopped = total
+        self._take_end(message)
+        if isinstance(message.get("usage"), dict):
+            self._usage = message["usage"]
+        for block in message.get("content") or ():
+            self._take_block(block)
+
+    def take_event(self, event: JsonObject) -> None:
+        """One event of a stream."""
+        kind = event.get("type")
+        if kind == "message_start" and isinstance(event.get("message"), dict):
+            self.take_message(event["message"], total=False)
+        elif kind == "content_block_start":
+            self._take_block(event.get("content_block"))
+        elif kind == "message_delta":
+            self._take_end(event.get("delta"))
+            if isinstance(event.get("usage"), dict):
+                self._usage = merge(self._usage or {}, event["usage"])
+                self._total = self._total or self._stop_reason is not None
+        elif kind == "message_stop":
+            self._stopped = True
+        elif kind == "error":
+            error = event.get("error")
+            self._error = str(error.get("message") if isinstance(error, dict) else error)[:500]
+
+    def _take_block(self, block: Any) -> None:
+        self._blocks += 1
+        if isinstance(block, dict) and block.get("type") == "tool_use":
+            self._tool_calls += 1
+
+    def _take_end(self, facts: Any) -> None:
+        reason = facts.get("stop_reason") if isinstance(facts, dict) else None
+        self._stop_reason = reason if isinstance(reason, str) else self._stop_reason
+
+    def metered(self) -> Metered:
+        """All of it, with the usage read."""
+        problem, reading = None, None
+        try:
+            if self._usage is not None:
+                reading = read_usage("anthropic", "messages", self._usage, self._context())
+        except UsageUnreadable as error:
+            problem = str(error)
+        usage, circumstances = reading or (None, Circumstances())
+        basis = self._basis(usage)
+        return Metered(
+            usage=usage,
+            circumstances=circumstances,
+            basis=basis,
+            served_model=_text(self._message.get("model")),
+            provider_id=_text(self._message.get("id")),
+            finish_reason=self._stop_reason,
+            tool_call_count=self._tool_calls,
+            finished=self._stopped,
+            error=self._error,
+            problem=problem or (None if basis is Basis.USAGE else "the answer ended before its usage"),
+            raw_usage=self._usage if usage is None or usage.unknown_keys or basis is not Basis.USAGE else None,
+        )
+
+    def _basis(self, usage: Usage | None) -> Basis:
+        if usage is None:
+            return Basis.NONE
+        return Basis.USAGE if self._total else Basis.INPUT_ONLY
+
+    def _context(self) -> JsonObject:
+        # A refusal before any output is not billed, although its usage shows tokens.
+        refused = self._stop_reason == "refusal" and not self._blocks
+        return {
+            "any_1h_ttl": self._request.cache_ttl_long,
+            "speed": self._request.speed,
+            "geo": self._request.geo,
+            "billed": not refused,
+        }
+
+
+class MessageMeter:
+    """Watches a streamed message."""
+
+    def __init__(self, request: ModelRequest) -> None:
+        self._answer = _Answer(request)
+        self._lines = sse.Lines()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take bytes from the provider; the client may see all of them."""
+        self._watch(self._lines.feed(chunk)[1])
+        return chunk
+
+    def flush(self) -> bytes:
+        """Read the unfinished last line; its bytes have passed."""
+        self._watch(self._lines.rest())
+        return b""
+
+    def finish(self) -> Metered:
+        """What the stream said about itself."""
+        return self._answer.metered()
+
+    def _watch(self, whole: bytes) -> None:
+        if not MARKERS.search(whole):
+            return
+        for line in whole.split(b"\n"):
+            event = sse.object_of(line) if MARKERS.search(line) else None
+            if event is not None:
+                self._answer.take_event(event)
+
+
+def meter_answer(request: ModelRequest, body: bytes) -> Metered:
+    """Meter a message that came as one JSON object."""
+    answer = _Answer(request)
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        message = None
+    if isinstance(message, dict):
+        answer.take_message(message, total=True)
+    return answer.metered()
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

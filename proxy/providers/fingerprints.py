@@ -1,0 +1,34 @@
+"""Facts about a request that a call row keeps instead of its text."""
+
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from proxy.providers.shape import CallFacts
+
+FINGERPRINT_BYTES = 8
+SYSTEM_ROLES = frozenset({"system", "developer"})
+
+
+def facts_of(body: bytes, parsed: dict[str, Any], *, system: list[Any]) -> CallFacts:
+    """The facts of a request. system: contents of its system prompt, texts or blocks."""
+    messages = parsed.get("messages") or [None]
+    return CallFacts(
+        system_prompt_bytes=sum(map(_text_bytes, system)),
+        body_fingerprint=fingerprint(body),
+        last_message_fingerprint=fingerprint(orjson.dumps(messages[-1], option=orjson.OPT_SORT_KEYS)),
+    )
+
+
+def fingerprint(content: bytes) -> str:
+    """Sixteen hex digits, equal for equal content."""
+    return blake2b(content, digest_size=FINGERPRINT_BYTES).hexdigest()
+
+
+def _text_bytes(content: Any) -> int:
+    if isinstance(content, str):
+        return len(content.encode())
+    if isinstance(content, list):
+        return sum(map(_text_bytes, content))
+    return _text_bytes(content.get("text")) if isinstance(content, dict) else 0

@@ -1,0 +1,187 @@
+"""Which fields of a chat completion move its price, and what becomes of them."""
+
+import re
+from typing import Any
+
+from proxy.bounds import Hidden, Image, nfkc_growth, schema_tokens
+from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
+from proxy.providers import pictures
+from proxy.providers.parsing import objects, required_word, table, whole_number, word
+
+CHOICES_MAX = 8
+
+# Fields whose price is known: none, or bounded by the output cap, or read elsewhere in this file.
+KNOWN = frozenset(
+    {
+        "messages",
+        "model",
+        "frequency_penalty",
+        "presence_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "metadata",
+        "moderation",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "modalities",
+        "audio",
+        "web_search_options",
+        "top_k",
+        "min_p",
+        "repetition_penalty",
+    }
+)
+# A field we do not know passes, unless its name says that it could add work or change who does it.
+SUSPICIOUS = re.compile(
+    r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
+    r"|video|media|file|document|container|server|conversation|thread|session|previous|prompt|compact|context|billing"
+    r"|credit|geo|region|residency|agent|best_of|sampl|candidate|choices|quality|resolution|reasoning|provider|preset"
+    r"|transform|ultra|mcp|web|citation|advis|iteration",
+    re.IGNORECASE,
+)
+TIERS = {
+    None: "default",
+    "auto": "default",
+    "default": "default",
+    "flex": "flex",
+    "priority": "priority",
+    "fast": "priority",
+}
+_TEXT_PARTS = {"text": "text", "refusal": "refusal"}
+_CACHE_KEYS = frozenset({"mode", "ttl"})
+
+
+def check_fields(body: dict[str, Any]) -> None:
+    """Refuse every field that could move the price in a way we do not count."""
+    for name in body.keys() - KNOWN:
+        if SUSPICIOUS.search(name) and body[name] is not None:
+            raise UnpricedFeature(feature=f"the field '{name}'", param=name)
+    if body.get("web_search_options") is not None:
+        raise UnpricedFeature(feature="web search", param="web_search_options", hint="Leave web_search_options out.")
+    modalities = body.get("modalities")
+    if body.get("audio") is not None or (modalities is not None and modalities != ["text"]):
+        raise UnpricedFeature(feature="audio", param="modalities", hint='Ask for modalities ["text"].')
+    cache = table(body, "prompt_cache_options")
+    if not cache.keys() <= _CACHE_KEYS or cache.get("ttl") not in (None, "30m"):
+        raise UnpricedFeature(feature="these prompt cache options", param="prompt_cache_options")
+    if body.get("prompt_cache_retention") not in (None, "in_memory", "24h"):
+        raise UnpricedFeature(feature="this prompt cache retention", param="prompt_cache_retention")
+    for tool in objects(body, "tools"):
+        if tool.get("type") not in ("function", "custom"):
+            raise UnpricedFeature(feature=f"the hosted tool {tool.get('type')!r}", param="tools")
+
+
+def tier_of(body: dict[str, Any]) -> str:
+    """The requested service tier in the price book's words."""
+    asked = word(body, "service_tier")
+    tier = TIERS.get(asked)
+    if tier is None:
+        raise UnpricedFeature(feature=f"the service tier {asked!r}", param="service_tier")
+    return tier
+
+
+def cap_of(body: dict[str, Any]) -> int | None:
+    """The client's own output bound for one choice, under either of its names."""
+    caps = {whole_number(body, name, least=1, most=10**9) for name in ("max_completion_tokens", "max_tokens")} - {None}
+    if len(caps) > 1:
+        raise Malformed(problem="'max_tokens' and 'max_completion_tokens' differ", param="max_tokens")
+    return caps.pop() if caps else None
+
+
+def choices_of(body: dict[str, Any]) -> int:
+    """How many answers are asked for."""
+    value = whole_number(body, "n", least=1, most=10**6) or 1
+    if value > CHOICES_MAX:
+        raise UnboundedCall(what=f"n is at most {CHOICES_MAX}", param="n")
+    return value
+
+
+def predicted_tokens(body: dict[str, Any]) -> int:
+    """Rejected prediction tokens are billed as output; their bytes bound them."""
+    content = table(body, "prediction").get("content")
+    texts = [content] if isinstance(content, str) else [part.get("text") for part in _parts(content, "prediction")]
+    return sum(len(text.encode()) + nfkc_growth(text) for text in texts if isinstance(text, str))
+
+
+def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
+    """What the messages and tools hold beyond their bytes; refuses what cannot be bounded."""
+    messages = objects(body, "messages")
+    if not messages:
+        raise Malformed(problem="'messages' must be a list with at least one message", param="messages")
+    images: list[Image] = []
+    media_bytes = 0
+    for index, message in enumerate(messages):
+        media_bytes += _read_message(message, f"messages[{index}]", images)
+    schemas = (body.get("tools"), body.get("functions"), body.get("response_format"))
+    text = growth + sum(schema_tokens(schema) for schema in schemas if schema)
+    return Hidden(media_bytes=media_bytes, text_tokens=text, images=tuple(images))
+
+
+def system_contents(body: dict[str, Any]) -> list[Any]:
+    """The contents of system and developer messages."""
+    return [m.get("content") for m in objects(body, "messages") if m.get("role") in ("system", "developer")]
+
+
+def _read_message(message: dict[str, Any], path: str, images: list[Image]) -> int:
+    """Check a message and gather its images; the bytes of base64 it holds."""
+    if message.get("audio") is not None:
+        raise UnboundedCall(what="an earlier audio answer is named by id", param=f"{path}.audio")
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return 0
+    return sum(_read_part(part, f"{path}.content[{at}]", images) for at, part in enumerate(_parts(content, path)))
+
+
+def _read_part(part: dict[str, Any], path: str, images: list[Image]) -> int:
+    kind = part.get("type")
+    if isinstance(kind, str) and kind in _TEXT_PARTS:
+        return 0
+    if kind == "input_audio":
+        raise UnpricedFeature(feature="audio input", param=path)
+    if kind != "image_url":
+        raise UnboundedCall(what=f"a content part of type {kind!r}", param=path, hint="Send text or images.")
+    source = table(part, "image_url")
+    url, detail = required_word(source, "url"), word(source, "detail") or "auto"
+    data = pictures.data_of_url(url)
+    if data is None:
+        if not url.startswith(("https://", "http://")):
+            raise UnboundedCall(what="an image that is neither a data URL nor a web address", param=path)
+        images.append(Image(path, detail=detail))
+        return 0
+    size = pictures.size_of(data)
+    if size is None:
+        raise UnboundedCall(what="an image whose size cannot be read", param=path)
+    images.append(Image(path, *size, detail=detail))
+    return len(data)
+
+
+def _parts(content: Any, path: str) -> list[dict[str, Any]]:
+    if content is None:
+        return []
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        raise Malformed(problem=f"the content of {path} must be a string or a list of parts", param=path)
+    return content

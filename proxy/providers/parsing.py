@@ -1,0 +1,105 @@
+"""Strict reading of a request body: what we cannot read exactly, a provider might read dearer."""
+
+from typing import Any
+
+import orjson
+
+from proxy.bounds import nfkc_growth
+from proxy.errors import Malformed
+
+DEPTH_MAX = 64
+# orjson turns whole numbers beyond 64 bits into floats, so a float this large is refused either way.
+NUMBER_LIMIT = 2.0**63
+# Surrogate escapes and non-ASCII text both need the walk over strings; plain ASCII does not.
+_ESCAPE = b"\\u"
+
+
+def parse_object(body: bytes) -> tuple[dict[str, Any], int]:
+    """The body as an object (the last of duplicate keys counts), and its NFKC growth in bytes."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(problem=f"the body is not JSON ({_position(error)})") from None
+    if not isinstance(value, dict):
+        raise Malformed(problem="the body must be a JSON object")
+    growth = _check(value, 1, plain=body.isascii() and _ESCAPE not in body)
+    return value, growth
+
+
+def whole_number(body: dict[str, Any], name: str, *, least: int, most: int) -> int | None:
+    """The integer under a name, None when absent or null; booleans, strings and 1.0 are not integers."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Malformed(problem=f"'{name}' must be an integer", param=name)
+    if not least <= value <= most:
+        raise Malformed(problem=f"'{name}' must be between {least} and {most}", param=name)
+    return value
+
+
+def flag(body: dict[str, Any], name: str) -> bool:
+    """The boolean under a name, False when absent or null."""
+    value = body.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise Malformed(problem=f"'{name}' must be true or false", param=name)
+    return value
+
+
+def word(body: dict[str, Any], name: str) -> str | None:
+    """The string under a name, None when absent or null."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Malformed(problem=f"'{name}' must be a string", param=name)
+    return value
+
+
+def required_word(body: dict[str, Any], name: str) -> str:
+    """The string under a name, which must be there and not empty."""
+    value = word(body, name)
+    if not value:
+        raise Malformed(problem=f"'{name}' is missing", param=name)
+    return value
+
+
+def table(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object under a name, empty when absent or null."""
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Malformed(problem=f"'{name}' must be an object", param=name)
+    return value
+
+
+def objects(body: dict[str, Any], name: str, *, path: str = "") -> list[dict[str, Any]]:
+    """The list of objects under a name, empty when absent or null."""
+    value = body.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise Malformed(problem=f"'{path}{name}' must be a list of objects", param=path + name)
+    return value
+
+
+def _check(value: Any, depth: int, *, plain: bool) -> int:
+    """Refuse what is too deep or too large; the NFKC growth of all strings (0 when `plain`)."""
+    if depth > DEPTH_MAX:
+        raise Malformed(problem=f"the body is nested deeper than {DEPTH_MAX} levels")
+    growth = 0
+    for item in value if isinstance(value, list) else value.values():
+        if isinstance(item, dict | list):
+            growth += _check(item, depth + 1, plain=plain)
+        elif isinstance(item, str):
+            growth += 0 if plain else nfkc_growth(item)
+        elif isinstance(item, float) and abs(item) >= NUMBER_LIMIT:
+            raise Malformed(problem="the body holds a number beyond 64 bits")
+    if not plain and isinstance(value, dict):
+        growth += sum(map(nfkc_growth, value))
+    return growth
+
+
+def _position(error: orjson.JSONDecodeError) -> str:
+    return f"line {error.lineno}, column {error.colno}"
