@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from accounts.ids import uuid7
 from accounts.models import Organization
@@ -43,7 +44,7 @@ class Alert(models.Model):
     threshold = models.PositiveSmallIntegerField(default=0)
     limit = models.BigIntegerField(default=0)  # in the budget's unit, as it was then
     facts = models.JSONField(default=dict)  # names and exact amounts as they were then
-    raised_at = models.DateTimeField(auto_now_add=True)
+    raised_at = models.DateTimeField(default=timezone.now)
 
     objects = AlertQuerySet.as_manager()
 

@@ -3,6 +3,7 @@
 from agents.models.agent import Agent, AgentKey, KeyMode
 from agents.models.book import Basis, Call, CallStatus, PriceBookVersion
 from agents.models.budget import Balance, Budget, Mode, Scope, Unit, Window
+from agents.models.mark import Mark, database_now
 from agents.models.reservation import OwnerLease, Reservation
 from agents.models.usage import DailyUsage, HourlyUsage
 
@@ -17,6 +18,7 @@ __all__ = [
     "DailyUsage",
     "HourlyUsage",
     "KeyMode",
+    "Mark",
     "Mode",
     "OwnerLease",
     "PriceBookVersion",
@@ -24,4 +26,5 @@ __all__ = [
     "Scope",
     "Unit",
     "Window",
+    "database_now",
 ]

@@ -101,6 +101,7 @@ class Balance(models.Model):
             models.CheckConstraint(condition=Q(spent__gte=0) & Q(held__gte=0), name="balance_not_negative"),
         ]
         indexes: ClassVar = [
+            models.Index(fields=["window_end"], name="balance_by_window_end"),  # the windows that alerts look at
             # Counts new sessions, users and models of the last hour, which clients could invent without end.
             models.Index(fields=["budget", "opened_at"], condition=~Q(subject=""), name="balance_by_new_subject"),
         ]

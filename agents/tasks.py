@@ -1,0 +1,19 @@
+"""Shells for Celery; each may run twice or not at all, the next run makes it up."""
+
+from celery import shared_task
+
+from agents import rollups
+from agents.ledger import partitions
+from agents.models import database_now
+
+
+@shared_task(ignore_result=True)
+def roll_up() -> None:
+    """Bring the sums of hours and days up to date."""
+    rollups.roll_up(database_now())
+
+
+@shared_task(ignore_result=True)
+def keep_partitions() -> None:
+    """Make the book's partitions of the days to come."""
+    partitions.ensure()
