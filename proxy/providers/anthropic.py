@@ -7,6 +7,7 @@ import orjson
 
 from proxy.bounds import input_tokens
 from proxy.errors import Dialect, Malformed, UnpricedFeature
+from proxy.headers import check_betas
 from proxy.providers import anthropic_checks as checks
 from proxy.providers.anthropic_stream import MessageMeter, meter_answer
 from proxy.providers.fingerprints import facts_of
@@ -27,6 +28,7 @@ LONG_CONTEXT_BETA = "context-1m-2025-08-07"
 
 def read_request(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> ModelRequest:
     """Read and check a message request; raises the refusals of proxy.errors."""
+    check_betas(headers, DIALECT)
     parsed, growth = parse_object(body)
     model = required_word(parsed, "model")
     if not endpoint.priced:

@@ -7,6 +7,7 @@ import orjson
 
 from proxy.bounds import input_tokens
 from proxy.errors import Dialect, Malformed
+from proxy.headers import check_betas
 from proxy.providers import openai_checks as checks
 from proxy.providers.fingerprints import facts_of
 from proxy.providers.openai_images import image_tokens
@@ -27,6 +28,7 @@ CAP_FIELDS = ("max_completion_tokens", "max_tokens")
 
 def read_request(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> ModelRequest:
     """Read and check a chat completion; raises the refusals of proxy.errors."""
+    check_betas(headers, DIALECT)
     parsed, growth = parse_object(body)
     model = required_word(parsed, "model")
     checks.check_fields(parsed)

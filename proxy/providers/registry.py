@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from urllib.parse import parse_qsl, urlencode
 
 from proxy.errors import (
     Dialect,
@@ -25,6 +26,8 @@ _SPEAKS = {provider: dialect for dialect, providers in PROVIDERS.items() for pro
 
 # People paste these bases; the rest of the path says what they mean.
 _ALIASES = (("/v1/messages/v1/", "/v1/"), ("/v1/v1/", "/v1/"))
+
+QUERY_NAMES = frozenset({"beta", "limit", "after", "after_id", "before_id", "order"})
 
 # Known endpoints whose calls we cannot bound yet: prefixes below /proxy.
 UNSUPPORTED = (
@@ -81,6 +84,11 @@ def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
     if path.startswith("/v1/messages") or "/v1/messages" in path or "anthropic-version" in headers:
         return Dialect.ANTHROPIC
     return Dialect.ANTHROPIC if "x-api-key" in headers and "authorization" not in headers else Dialect.OPENAI
+
+
+def upstream_query(query: str) -> str:
+    """The part of a query string that a provider may see."""
+    return urlencode([(name, value) for name, value in parse_qsl(query, max_num_fields=50) if name in QUERY_NAMES])
 
 
 def module_of(endpoint: Endpoint) -> ProviderModule:

@@ -1,0 +1,133 @@
+"""Which headers are read, which reach a provider and which reach a client: allow-lists in both directions."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from proxy.errors import Dialect, EncodingUnsupported, Malformed, UnpricedFeature
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+Pairs = list[tuple[str, str]]
+
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# Visible ASCII, blanks and tabs: no CR, LF or NUL, and nothing that two parsers might read differently.
+_VALUE = re.compile(rb"[\t\x20-\x7e]*")
+# Two of these could be read differently by us and by whoever stands before or behind us.
+_ONCE = frozenset(
+    {"authorization", "x-api-key", "x-goog-api-key", "x-awx-key", "content-length", "content-type", "host"}
+)
+
+TO_PROVIDER = frozenset(
+    {
+        "accept",
+        "user-agent",
+        "idempotency-key",
+        "x-client-request-id",
+        "x-app",
+        "anthropic-version",
+        "anthropic-beta",
+        "anthropic-dangerous-direct-browser-access",
+    }
+)
+TO_PROVIDER_PREFIXES = ("x-stainless-",)
+
+TO_CLIENT = frozenset(
+    {
+        "content-type",
+        "cache-control",
+        "request-id",
+        "x-request-id",
+        "openai-processing-ms",
+        "openai-version",
+        "openai-model",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+    }
+)
+TO_CLIENT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+
+# Betas that cost nothing by themselves: what they enable is bounded by the fields of the body, which are
+# checked one by one. context-1m is priced by model, see providers.anthropic.
+BETAS = frozenset(
+    {
+        "claude-code-20250219",
+        "oauth-2025-04-20",
+        "cache-diagnosis-2026-04-07",
+        "computer-use-2024-10-22",
+        "computer-use-2025-01-24",
+        "computer-use-2025-11-24",
+        "context-1m-2025-08-07",
+        "context-management-2025-06-27",
+        "dev-full-thinking-2025-05-14",
+        "effort-2025-11-24",
+        "extended-cache-ttl-2025-04-11",
+        "fast-mode-2026-02-01",
+        "fine-grained-tool-streaming-2025-05-14",
+        "interleaved-thinking-2025-05-14",
+        "max-tokens-3-5-sonnet-2024-07-15",
+        "mid-conversation-output-config-2026-07-01",
+        "model-context-window-exceeded-2025-08-26",
+        "output-128k-2025-02-19",
+        "output-300k-2026-03-24",
+        "pdfs-2024-09-25",
+        "prompt-caching-2024-07-31",
+        "prompt-caching-scope-2026-01-05",
+        "structured-outputs-2025-09-17",
+        "structured-outputs-2025-11-13",
+        "task-budgets-2026-03-13",
+        "thinking-binding-controls-2026-08-01",
+        "thinking-display-updates-2026-08-18",
+        "thinking-token-count-2026-05-13",
+        "token-counting-2024-11-01",
+        "token-efficient-tools-2025-02-19",
+    }
+)
+
+
+def read_headers(raw: RawHeaders) -> dict[str, str]:
+    """The client's headers by lower-case name, repeated ones joined; refuses what parsers disagree about."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        if not _NAME.fullmatch(raw_name) or not _VALUE.fullmatch(raw_value):
+            raise Malformed(problem="a header holds characters that are not allowed")
+        name, value = raw_name.decode("ascii").lower(), raw_value.decode("ascii").strip()
+        if name in headers and name in _ONCE:
+            raise Malformed(problem=f"the header {name} is there twice", param=name)
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    if "transfer-encoding" in headers and "content-length" in headers:
+        raise Malformed(problem="Transfer-Encoding and Content-Length exclude each other")
+    encoding = headers.get("content-encoding", "identity").lower()
+    if encoding not in ("", "identity"):
+        raise EncodingUnsupported(encoding=encoding)
+    return headers
+
+
+def check_betas(headers: Mapping[str, str], dialect: Dialect) -> None:
+    """Refuse a beta we do not know, by name: it could change the price, and stripping it would change the answer."""
+    name = "anthropic-beta" if dialect is Dialect.ANTHROPIC else "openai-beta"
+    known = BETAS if dialect is Dialect.ANTHROPIC else frozenset[str]()
+    for beta in (part.strip() for part in headers.get(name, "").split(",")):
+        if beta and beta not in known:
+            raise UnpricedFeature(feature=f"the beta '{beta}'", param=name, hint=f"Leave it out of {name}.")
+
+
+def to_provider(headers: Mapping[str, str], key_headers: Pairs) -> Pairs:
+    """What a provider receives: allow-listed headers of the client, and the provider's own key.
+
+    headers: of read_headers; key_headers: of the provider module.
+    """
+    passed = [
+        (name, value) for name, value in headers.items() if name in TO_PROVIDER or name.startswith(TO_PROVIDER_PREFIXES)
+    ]
+    # Compressed answers could not be metered as they pass.
+    return [*passed, ("content-type", "application/json"), ("accept-encoding", "identity"), *key_headers]
+
+
+def to_client(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """What a client receives of a provider's headers; nothing that names our account there."""
+    passed = []
+    for raw_name, value in raw:
+        name = raw_name.decode("latin-1").lower()
+        if (name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)) and _VALUE.fullmatch(value):
+            passed.append((name.encode("ascii"), value))
+    return passed
