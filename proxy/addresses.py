@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 # These carry an IPv4 address inside and pass `is_global`, so what they carry would be reached unseen.
 _NAT64 = IPv6Network("64:ff9b::/96")
-_DENIED = (IPv6Network("64:ff9b:1::/48"), IPv6Network("2002::/16"), IPv6Network("2001::/32"))
+_DENIED = (IPv6Network("64:ff9b:1::/48"), IPv6Network("2002::/16"), IPv6Network("2001::/32"), IPv6Network("3fff::/20"))
 
 
 def is_public(text: str) -> bool:

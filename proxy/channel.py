@@ -43,10 +43,11 @@ class Channel:
         self._pieces.clear()
         self._size = 0
         _wake(self._writer)
+        _wake(self._reader)
 
     async def get(self) -> bytes:
         """Everything that has arrived since, as one piece; empty at the end."""
-        while not self._pieces and not self._ended:
+        while not (self._pieces or self._ended or self.abandoned):
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
         pieces, self._pieces, self._size = self._pieces, [], 0

@@ -6,7 +6,7 @@ What matters to the ledger is whether the provider can have billed. So a failure
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.addresses import is_public
@@ -64,6 +65,7 @@ class Answer:
     def __init__(self, response: aiohttp.ClientResponse, time_outs: TimeOuts, deadline: float) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
+        self.raw_headers: Iterable[tuple[bytes, bytes]] = response.raw_headers
         self._response = response
         self._between_seconds = time_outs.between_bytes_seconds
         self._deadline = deadline
@@ -125,7 +127,7 @@ class Upstream:
         """Close every connection."""
         await self._session.close()
 
-    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    async def send(self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None) -> Answer:
         """Send one request, once, and return the answer as soon as its head is there.
 
         Raises NothingSent or NoAnswer. Nothing is retried: only the caller knows what a second bill would mean.
@@ -136,7 +138,7 @@ class Upstream:
         try:
             async with asyncio.timeout_at(first_byte_at):
                 response = await self._session.request(
-                    method, _url(url), data=body, headers=headers, allow_redirects=False
+                    method, _url(url), data=body, headers=CIMultiDict(headers), allow_redirects=False
                 )
         except aiohttp.ConnectionTimeoutError:
             raise NothingSent("connect_time_out", timed_out=True) from None
