@@ -1,4 +1,4 @@
-"""Charts as plain geometry: templates only write the shapes down, so the same chart works without scripts and prints."""
+"""Charts as plain geometry: templates only write the shapes down, so a chart works without scripts and prints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,6 +94,10 @@ class Drawing:
     plot_top: int
     plot_height: int
     label_y: int
+
+    @property
+    def axis_text_x(self) -> int:
+        return self.size.axis_space - 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ def chips(found: CallFilter, query: QueryDict) -> list[Chip]:
 def without(query: QueryDict, *names: str) -> str:
     """The query string without some names, and without the cursor: another filter begins at the newest."""
     rest = query.copy()
-    for name in (*names, "before"):
+    for name in (*names, "before", "after"):
         rest.pop(name, None)
     return rest.urlencode()
 

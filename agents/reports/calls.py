@@ -14,6 +14,7 @@ from agents.reports.days import Period, call_ids
 
 PAGE_SIZE = 50
 RUNNING_MAX = 20
+LATE_SETTLE = "late_settle"  # the ledger's word for the end of a call that had expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,29 @@ class Entry:
     @property
     def input_tokens(self) -> int:
         """Every token that was read, cached or not."""
-        call = self.call
-        return call.input_tokens + call.cache_read_tokens + call.cache_write_tokens + call.cache_write_long_tokens
+        return sum(
+            row.input_tokens + row.cache_read_tokens + row.cache_write_tokens + row.cache_write_long_tokens
+            for row in (self.call, *self.corrections)
+        )
+
+    @property
+    def cache_read_tokens(self) -> int:
+        return sum(row.cache_read_tokens for row in (self.call, *self.corrections))
+
+    @property
+    def output_tokens(self) -> int:
+        return sum(row.output_tokens for row in (self.call, *self.corrections))
+
+    @property
+    def used(self) -> Call:
+        """The row that has the usage: the late settlement of an expired call, else its end."""
+        late = [row for row in self.corrections if row.reason == LATE_SETTLE]
+        return late[-1] if late else self.call
+
+    @property
+    def used_cost_pico(self) -> int:
+        """What the usage that is shown was priced at; a late settlement carries only the difference."""
+        return self.call.cost_pico if self.used is self.call else self.cost_pico
 
     @property
     def is_refused(self) -> bool:
@@ -107,9 +129,7 @@ def entries_of(organization: Organization, calls: Sequence[Call]) -> list[Entry]
     """Put names and corrections beside calls, in two queries."""
     names = _names(organization, {call.agent_id for call in calls})
     corrections = _corrections(organization, [call.call_id for call in calls])
-    return [
-        Entry(call, names.get(call.agent_id, "Deleted agent"), tuple(corrections[call.call_id])) for call in calls
-    ]
+    return [Entry(call, names.get(call.agent_id, "Deleted agent"), tuple(corrections[call.call_id])) for call in calls]
 
 
 def running(organization: Organization, agent_id: UUID | None = None) -> list[Running]:

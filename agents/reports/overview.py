@@ -1,7 +1,9 @@
 """The numbers of the overview page."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from accounts.models import Organization
 from agents.charts import OTHER_SERIES, Chart, Point, rank_series, stacked
@@ -56,13 +58,12 @@ def _all_refusals(stands: list[Standing]) -> Refusals:
 
 
 def _chart(organization: Organization, days: list[DaySpend]) -> Chart:
-    names = {agent_id: name for agent_id, name in Agent.objects.for_org(organization).values_list("id", "name")}
-    totals: dict[str, int] = {}
+    names = dict(Agent.objects.for_org(organization).values_list("id", "name"))
+    totals: Counter[UUID] = Counter()
     for day in days:
-        for agent_id, pico in day.by_agent.items():
-            totals[str(agent_id)] = totals.get(str(agent_id), 0) + pico
-    named = {str(agent_id): name for agent_id, name in names.items()}
-    series, numbers = rank_series([(key, named.get(key, "Deleted agent"), pico) for key, pico in totals.items()])
+        totals.update(day.by_agent)
+    ranked = [(str(agent_id), names.get(agent_id, "Deleted agent"), pico) for agent_id, pico in totals.items()]
+    series, numbers = rank_series(ranked)
     points = [_point(day, numbers) for day in days]
     return stacked(f"Spend by agent, last {len(days)} days", series, points)
 

@@ -129,9 +129,7 @@ def refusals_today(organization: Organization, at: datetime) -> dict[UUID, Refus
     return dict(by_agent)
 
 
-def _day_balances(
-    organization: Organization, scope: Scope, since_at: datetime, at: datetime
-) -> QuerySet[Balance]:
+def _day_balances(organization: Organization, scope: Scope, since_at: datetime, at: datetime) -> QuerySet[Balance]:
     return Balance.objects.filter(
         budget__organization=organization, budget__scope=scope, budget__scope_name="", budget__unit=Unit.USD,
         budget__window=Window.DAY, subject="", practice=False, window_start__gt=since_at, window_start__lte=at,
@@ -149,9 +147,7 @@ def _first_open_day(organization: Organization, first: date, today: date) -> dat
     return first if last_rolled is None else last_rolled + timedelta(days=1)
 
 
-def _add_from_book(
-    by_day: defaultdict[date, dict[UUID, int]], organization: Organization, period: Period
-) -> None:
+def _add_from_book(by_day: defaultdict[date, dict[UUID, int]], organization: Organization, period: Period) -> None:
     zone = ZoneInfo(organization.time_zone)
     rows = book(organization, period).annotate(day=TruncDate("reserved_at", tzinfo=zone)).order_by()
     for row in rows.values("day", "agent_id").annotate(cost=Sum("cost_pico")):

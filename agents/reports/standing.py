@@ -6,6 +6,7 @@ from enum import Enum
 
 from accounts.models import Organization
 from agents.models import Agent, Budget, Scope, Unit, Window
+from agents.money import usd_display
 from agents.reports.days import day_of, day_period
 from agents.reports.spend import Refusals, WindowSpend, agents_today, refusals_today
 
@@ -51,6 +52,13 @@ class Standing:
         if self.limit_pico is None:
             return None
         return max(0, self.limit_pico - self.window.spent_pico - self.window.held_pico)
+
+    @property
+    def spoken(self) -> str:
+        """The bar in words, for those who cannot see it."""
+        limit = "no limit of its own" if self.limit_pico is None else f"of {usd_display(self.limit_pico)}"
+        held = f", {usd_display(self.window.held_pico)} held" if self.window.held_pico else ""
+        return f"{self.agent.name}: {usd_display(self.window.spent_pico)} {limit} spent{held}"
 
     @property
     def percent(self) -> int | None:
@@ -120,10 +128,8 @@ def _standings(organization: Organization, agents: list[Agent], at: datetime) ->
     midnight = day_period(day_of(at, zone), zone).end_at
     stands = []
     for agent in agents:
-        window = windows.get(agent.id, WindowSpend())
-        stands.append(
-            Standing(agent, budgets.get(agent.id), window, refusals.get(agent.id, Refusals()), window.end_at or midnight)
-        )
+        window, refused = windows.get(agent.id, WindowSpend()), refusals.get(agent.id, Refusals())
+        stands.append(Standing(agent, budgets.get(agent.id), window, refused, window.end_at or midnight))
     return stands
 
 

@@ -139,3 +139,29 @@ def _largest_unit(seconds: int) -> str:
     if seconds < _HOUR_SECONDS:
         return f"{seconds // _MINUTE_SECONDS} min"
     return f"{seconds // _HOUR_SECONDS} h"
+
+
+_REASONS = {
+    "budget_exceeded": "the budget is used up",
+    "call_too_expensive": "the call could cost more than the whole budget",
+    "held_in_flight": "running calls hold the rest of the budget",
+    "agent_paused": "the agent is paused",
+    "agent_unknown": "the agent is not known",
+    "model_not_allowed": "the model is not allowed",
+    "unpriced_model": "the model has no price",
+    "unpriced_feature": "the call uses something without a price",
+    "unsupported_endpoint": "the address is not supported",
+    "provider_not_connected": "the provider is not connected",
+    "unbounded_call": "the call has no upper bound",
+    "output_too_long": "the call asks for more output than the model gives",
+    "client_gone": "the client went away",
+    "late_settle": "settled after its hold had expired",
+    "usage_missing": "the provider sent no usage",
+    "settle_conflict": "a second end that contradicts the first; it moved nothing",
+}
+
+
+@register.filter
+def reason_words(reason: str) -> str:
+    """Why a call was refused or failed, in words."""
+    return _REASONS.get(reason, reason.replace("_", " "))

@@ -1,0 +1,154 @@
+"""What a call's page explains: each kind of token at the rate it was priced by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from agents.models import Call, PriceBookVersion
+from agents.pricebook import PriceBook, UnpricedModel, current_book
+from agents.pricing import PriceRow, UnpricedFeature
+from agents.pricing.dated import dated_row
+from agents.pricing.usage import TOKEN_BUCKETS
+from agents.reports.calls import Entry
+
+_TOKENS_PER_RATE = 1_000_000
+_OWN_COLUMNS = ("input", "cache_read", "cache_write", "cache_write_long", "output")
+_NAMES = {
+    "input": "Input",
+    "cache_read": "Input read from the cache",
+    "cache_write": "Input written to the cache",
+    "cache_write_long": "Input written to the cache, long lifetime",
+    "output": "Output",
+    "audio_input": "Audio input",
+    "audio_cache_read": "Audio input read from the cache",
+    "audio_output": "Audio output",
+    "image_input": "Image input",
+    "image_cache_read": "Image input read from the cache",
+    "image_output": "Image output",
+    "characters": "Characters",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One kind of token; without a known rate only its number is shown.
+
+    rate_pico: pico-dollars per million.
+    """
+
+    name: str
+    count: int
+    rate_pico: int | None = None
+    cost_pico: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """How the cost came about."""
+
+    lines: list[Line]
+    row_id: str
+    circumstances: list[tuple[str, str]]
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What the page of a call shows beside the row itself."""
+
+    priced: Priced
+    refusal: list[tuple[str, Any]]
+    flags: list[str]
+    overrun_pico: int
+    waiting_ms: int | None  # from the provider's first byte to its last
+
+
+def facts_of(entry: Entry) -> CallFacts:
+    """Explain a finished call."""
+    call = entry.used
+    facts: Mapping[str, Any] = call.facts or {}
+    return CallFacts(
+        priced=_priced(call),
+        refusal=refusal_facts(facts) if entry.is_refused else [],
+        flags=[str(flag).replace("_", " ") for flag in facts.get("flags", [])],
+        overrun_pico=int(facts.get("overrun_pico", 0)),
+        waiting_ms=None if call.duration_ms is None or call.first_byte_ms is None
+        else call.duration_ms - call.first_byte_ms,
+    )  # fmt: skip
+
+
+def refusal_facts(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The numbers of a refusal as (name, pico-dollars or words), in the order people ask for them."""
+    shown = []
+    for key, name in (("limit", "Limit"), ("spent", "Spent then"), ("held", "Held then"), ("asked", "Asked for")):
+        if isinstance(facts.get(key), int):
+            shown.append((name, facts[key]))
+    return shown
+
+
+def _priced(call: Call) -> Priced:
+    pricing: Mapping[str, Any] = call.pricing or {}
+    row = _row_of(call, str(pricing.get("row", "")))
+    counts = _counts(call, pricing)
+    rates = _rates(row, call, counts, str(pricing.get("tier", "default"))) if row is not None else {}
+    lines = [
+        Line(_NAMES[bucket], count, *_at_rate(count, rates.get(bucket))) for bucket, count in counts.items() if count
+    ]
+    for tool, times in pricing.get("tools", {}).items():
+        lines.append(Line(f"Calls of {tool.replace('_', ' ')}", times, None, _fee(row, tool, times)))
+    told = [(name, str(pricing[name])) for name in ("tier", "speed", "geo", "geo_multiplier") if name in pricing]
+    return Priced(lines, str(pricing.get("row", "")), told, sum(counts.values()))
+
+
+def _counts(call: Call, pricing: Mapping[str, Any]) -> dict[str, int]:
+    own = {bucket: int(getattr(call, f"{bucket}_tokens")) for bucket in _OWN_COLUMNS}
+    return {bucket: own.get(bucket, 0) or int(pricing.get(bucket, 0)) for bucket in TOKEN_BUCKETS}
+
+
+def _at_rate(count: int, rate: int | None) -> tuple[int | None, int | None]:
+    return (None, None) if rate is None else (rate * _TOKENS_PER_RATE, rate * count)
+
+
+def _fee(row: PriceRow | None, tool: str, times: int) -> int | None:
+    try:
+        return None if row is None else row.tool_fee(tool) * times
+    except UnpricedFeature:
+        return None
+
+
+def _rates(row: PriceRow, call: Call, counts: Mapping[str, int], tier: str) -> dict[str, int | None]:
+    total_input = sum(counts[bucket] for bucket in TOKEN_BUCKETS if "output" not in bucket and bucket != "characters")
+    try:
+        found = row.rates(tier, total_input)
+    except UnpricedFeature:
+        return {}
+    return {bucket: getattr(found, bucket) for bucket in TOKEN_BUCKETS}
+
+
+def _row_of(call: Call, row_id: str) -> PriceRow | None:
+    """The row that priced the call, from the book it was priced by; none rather than a similar one."""
+    book = _book_of(call.price_version) if row_id else None
+    if book is None:
+        return None
+    for model in (call.model, call.served_model):
+        for at in (call.reserved_at, call.ended_at):
+            try:
+                row = book.row(call.provider, model, at)
+            except UnpricedModel:
+                continue
+            if row.row_id == row_id:
+                return row
+    return None
+
+
+@lru_cache(maxsize=4)
+def _book_of(version: str) -> PriceBook | None:
+    if version == current_book().version:
+        return current_book()
+    kept = PriceBookVersion.objects.filter(version=version).first()
+    if kept is None:
+        return None
+    return PriceBook((dated_row(row) for row in orjson.loads(kept.content)["rows"]), version=version)

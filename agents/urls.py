@@ -1,0 +1,24 @@
+"""Addresses of the agents' pages."""
+
+from django.urls import path
+
+from agents.views import agent_detail, agent_keys, agent_new, calls, onboarding, overview, waiting
+
+app_name = "agents"
+
+urlpatterns = [
+    path("welcome/", onboarding.welcome, name="onboarding"),
+    path("overview/", overview.overview, name="overview"),
+    path("agents/", overview.agent_list, name="agent_list"),
+    path("agents/new/", agent_new.agent_new, name="agent_new"),
+    path("agents/<uuid:agent_id>/", agent_detail.agent_detail, name="agent_detail"),
+    path("agents/<uuid:agent_id>/waiting/", waiting.waiting, name="agent_waiting"),
+    path("agents/<uuid:agent_id>/limit/", agent_detail.agent_limit, name="agent_limit"),
+    path("agents/<uuid:agent_id>/rename/", agent_detail.agent_rename, name="agent_rename"),
+    path("agents/<uuid:agent_id>/pause/", agent_detail.agent_pause, name="agent_pause"),
+    path("agents/<uuid:agent_id>/resume/", agent_detail.agent_resume, name="agent_resume"),
+    path("agents/<uuid:agent_id>/keys/new/", agent_keys.key_new, name="key_new"),
+    path("agents/<uuid:agent_id>/keys/<int:key_id>/revoke/", agent_keys.key_revoke, name="key_revoke"),
+    path("calls/", calls.call_list, name="call_list"),
+    path("calls/<uuid:call_id>/", calls.call_detail, name="call_detail"),
+]

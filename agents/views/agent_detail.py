@@ -1,0 +1,130 @@
+"""An agent: what it spends, what it may spend, and the switch that stops it."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.http import OrgRequest, changer_required, member_required
+from agents import budgets
+from agents.forms import KeyForm, LimitForm, RenameForm
+from agents.models import Agent, KeyMode
+from agents.reports import agent_page, calls
+from agents.reports.days import Period
+from agents.reports.standing import Standing, daily_budget, standing, widest_limit
+from agents.templatetags.formats import usd, usd_plain
+from agents.views import snippets, tickets
+from agents.views.pages import page, proxy_root
+from agents.views.waiting import waiting_facts
+
+_LATEST_COUNT = 8
+
+
+def agent_of(request: OrgRequest, agent_id: UUID) -> Agent:
+    """The organisation's agent or a 404, archived ones included: their history stays."""
+    return get_object_or_404(Agent.objects.for_org(request.org), id=agent_id)
+
+
+@require_safe
+@member_required
+def agent_detail(request: OrgRequest, agent_id: UUID) -> HttpResponse:
+    """The agent's page; asks again by itself and then gets only its living part."""
+    agent = agent_of(request, agent_id)
+    context = live_context(request, agent)
+    if not request.htmx:
+        context |= settled_context(request, agent, context["standing"])
+    return page(request, "agents/agent_detail.html", context, fragment="agent-live")
+
+
+@require_POST
+@changer_required
+def agent_limit(request: OrgRequest, agent_id: UUID) -> HttpResponse:
+    """Set the daily budget; what was spent stays spent."""
+    agent = agent_of(request, agent_id)
+    form = LimitForm(request.POST, organization=request.org)
+    if not form.is_valid():
+        return again(request, agent, limit_form=form)
+    limit_pico = form.cleaned_data["daily_limit"]
+    budget = daily_budget(agent)
+    if budget is not None:
+        budgets.set_limit(budget, limit_pico, by=request.user)
+    shown = "unlimited" if limit_pico is None else f"{usd(limit_pico)} a day"
+    messages.success(request, f"The budget of {agent.name} is now {shown}, from the next call on.")
+    return redirect("agents:agent_detail", agent.id)
+
+
+@require_POST
+@changer_required
+def agent_rename(request: OrgRequest, agent_id: UUID) -> HttpResponse:
+    """Give the agent another name; its id stays."""
+    agent = agent_of(request, agent_id)
+    form = RenameForm(request.POST)
+    if not form.is_valid():
+        return again(request, agent, rename_form=form)
+    budgets.rename(agent, form.cleaned_data["name"], by=request.user)
+    messages.success(request, f"The agent is now called {form.cleaned_data['name']}.")
+    return redirect("agents:agent_detail", agent.id)
+
+
+@require_POST
+@changer_required
+def agent_pause(request: OrgRequest, agent_id: UUID) -> HttpResponse:
+    """Take no new calls; running ones finish."""
+    agent = agent_of(request, agent_id)
+    budgets.pause(agent, by=request.user)
+    messages.warning(request, f"{agent.name} is paused: new calls are refused, running ones finish.")
+    return redirect("agents:agent_detail", agent.id)
+
+
+@require_POST
+@changer_required
+def agent_resume(request: OrgRequest, agent_id: UUID) -> HttpResponse:
+    """Take calls again."""
+    agent = agent_of(request, agent_id)
+    budgets.resume(agent, by=request.user)
+    messages.success(request, f"{agent.name} takes calls again.")
+    return redirect("agents:agent_detail", agent.id)
+
+
+def live_context(request: OrgRequest, agent: Agent) -> dict[str, Any]:
+    """What moves while one looks."""
+    now = timezone.now()
+    latest = calls.rows_between(request.org, Period(agent.created_at, now)).filter(agent_id=agent.id)
+    return {
+        "agent": agent,
+        "now": now,
+        "standing": standing(request.org, agent, now),
+        "chart": agent_page.hourly_chart(request.org, agent, now),
+        "entries": calls.entries_of(request.org, list(latest[:_LATEST_COUNT])),
+        "running": calls.running(request.org, agent.id),
+        "waiting": waiting_facts(agent, now) if agent.first_call_at is None else None,
+        "may_change": request.membership.may_change,
+    }
+
+
+def settled_context(request: OrgRequest, agent: Agent, stands: Standing) -> dict[str, Any]:
+    """What stays while one looks: forms, keys and snippets."""
+    keys = list(agent.keys.select_related("created_by").order_by("revoked_at", "-created_at"))
+    live = next((key for key in keys if key.mode == KeyMode.LIVE and key.revoked_at is None), None)
+    return {
+        "keys": keys,
+        "wider": widest_limit(request.org),
+        "limit_form": LimitForm(initial={"daily_limit": usd_plain(stands.limit_pico)}, organization=request.org),
+        "rename_form": RenameForm(initial={"name": agent.name}, auto_id="rename_%s"),
+        "ticket": tickets.new(),
+        "key_form": KeyForm(initial={"mode": KeyMode.LIVE}, auto_id="key_%s"),
+        "snippets": snippets.snippets(proxy_root(), snippets.placeholder(live.public_id if live else None)),
+    }
+
+
+def again(request: OrgRequest, agent: Agent, **forms: object) -> HttpResponse:
+    """The page once more, with what was typed and why it does not do."""
+    context = live_context(request, agent)
+    context |= settled_context(request, agent, context["standing"]) | forms
+    response = page(request, "agents/agent_detail.html", context)
+    response.status_code = 422
+    return response

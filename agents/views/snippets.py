@@ -1,0 +1,137 @@
+"""Ready-to-paste beginnings: two lines change, the rest is what people have already."""
+
+from dataclasses import dataclass
+
+OPENAI_MODEL = "gpt-4o-mini"
+ANTHROPIC_MODEL = "claude-haiku-4-5"
+_MASK = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A text to copy, for one way of calling a model."""
+
+    slug: str
+    title: str
+    text: str
+    note: str = ""
+
+
+def snippets(root: str, key: str) -> list[Snippet]:
+    """Every snippet with its key and address filled in.
+
+    root: the proxy's address; OpenAI's clients want /v1 after it, Anthropic's add it themselves.
+    """
+    fill = {"root": root, "key": key, "openai": OPENAI_MODEL, "anthropic": ANTHROPIC_MODEL}
+    return [Snippet(slug, title, text.format(**fill), note) for slug, title, text, note in _SNIPPETS]
+
+
+def placeholder(public_id: str | None) -> str:
+    """What stands for a key that cannot be shown any more."""
+    return f"awx_live_{public_id}{_MASK}" if public_id else "awx_live_YOUR_KEY"
+
+
+def trial_curl(root: str, key: str) -> str:
+    """One call by hand, to see whether the address and the key work at all."""
+    return _CURL.format(root=root, key=key, openai=OPENAI_MODEL)
+
+
+_ENVIRONMENT = """\
+export OPENAI_BASE_URL={root}/v1
+export OPENAI_API_KEY={key}
+
+export ANTHROPIC_BASE_URL={root}
+export ANTHROPIC_API_KEY={key}"""
+
+_PYTHON_OPENAI = """\
+from openai import OpenAI
+
+client = OpenAI(
+    base_url="{root}/v1",
+    api_key="{key}",
+)
+answer = client.chat.completions.create(
+    model="{openai}",
+    messages=[{{"role": "user", "content": "Say hello."}}],
+)
+print(answer.choices[0].message.content)"""
+
+_PYTHON_ANTHROPIC = """\
+from anthropic import Anthropic
+
+client = Anthropic(
+    base_url="{root}",
+    api_key="{key}",
+)
+answer = client.messages.create(
+    model="{anthropic}",
+    max_tokens=200,
+    messages=[{{"role": "user", "content": "Say hello."}}],
+)
+print(answer.content[0].text)"""
+
+_NODE = """\
+import OpenAI from "openai";
+
+const client = new OpenAI({{
+  baseURL: "{root}/v1",
+  apiKey: "{key}",
+}});
+const answer = await client.chat.completions.create({{
+  model: "{openai}",
+  messages: [{{ role: "user", content: "Say hello." }}],
+}});
+console.log(answer.choices[0].message.content);"""
+
+_LANGCHAIN = """\
+from langchain_openai import ChatOpenAI
+
+model = ChatOpenAI(
+    model="{openai}",
+    base_url="{root}/v1",
+    api_key="{key}",
+)
+print(model.invoke("Say hello.").content)"""
+
+_LITELLM = """\
+import litellm
+
+answer = litellm.completion(
+    model="openai/{openai}",
+    api_base="{root}/v1",
+    api_key="{key}",
+    messages=[{{"role": "user", "content": "Say hello."}}],
+)
+print(answer.choices[0].message.content)"""
+
+_CREWAI = """\
+from crewai import LLM, Agent
+
+writer = Agent(
+    role="Writer",
+    goal="Say hello",
+    backstory="You greet people.",
+    llm=LLM(
+        model="openai/{openai}",
+        base_url="{root}/v1",
+        api_key="{key}",
+    ),
+)
+print(writer.kickoff("Say hello.").raw)"""
+
+_CURL = """\
+curl {root}/v1/chat/completions \\
+  -H "Authorization: Bearer {key}" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"model": "{openai}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'"""
+
+_SNIPPETS = (
+    ("environment", "Environment", _ENVIRONMENT, "For most programs these two variables are the whole change."),
+    ("python-openai", "Python (OpenAI)", _PYTHON_OPENAI, ""),
+    ("python-anthropic", "Python (Anthropic)", _PYTHON_ANTHROPIC, "Anthropic’s client adds /v1 by itself."),
+    ("node", "Node", _NODE, ""),
+    ("langchain", "LangChain", _LANGCHAIN, ""),
+    ("litellm", "LiteLLM", _LITELLM, ""),
+    ("crewai", "CrewAI", _CREWAI, ""),
+    ("curl", "curl", _CURL, ""),
+)
