@@ -1,0 +1,37 @@
+"""The ledger: live balances and reservations, and the book of finished calls, moved together in PostgreSQL."""
+
+from agents.ledger.errors import (
+    AlreadyEnded,
+    BudgetRefused,
+    LedgerAway,
+    LedgerError,
+    LedgerOverloaded,
+    RefusalKind,
+    Stale,
+    TooManySubjects,
+)
+from agents.ledger.faults import InjectedFault, fault
+from agents.ledger.reservation import Reservation
+from agents.ledger.service import Ledger
+from agents.ledger.terms import Ask, BudgetFacts, CallEnd, CallStart, CallState, RefusalRow
+
+__all__ = [
+    "AlreadyEnded",
+    "Ask",
+    "BudgetFacts",
+    "BudgetRefused",
+    "CallEnd",
+    "CallStart",
+    "CallState",
+    "InjectedFault",
+    "Ledger",
+    "LedgerAway",
+    "LedgerError",
+    "LedgerOverloaded",
+    "RefusalKind",
+    "RefusalRow",
+    "Reservation",
+    "Stale",
+    "TooManySubjects",
+    "fault",
+]

@@ -1,0 +1,104 @@
+"""Tells each caller of a flush what the database decided."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agents.ledger.errors import AlreadyEnded, BudgetRefused, LedgerError, Stale
+from agents.ledger.reservation import Reservation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from agents.ledger.balances import KnownBalances, OpenBalance
+    from agents.ledger.waiting import WaitingAsk, WaitingEnd
+
+logger = logging.getLogger(__name__)
+
+ADMITTED, ADMITTED_BEFORE, STALE, WINDOW_OVER, REFUSED, ENDED, OTHER_DAY = range(7)
+REPEAT_SECONDS = 0.25
+WINDOWS_MAX = 5
+
+
+def give_answers(
+    answer: tuple[Any, ...],
+    known: KnownBalances,
+    balances: list[OpenBalance],
+    ends: list[WaitingEnd],
+    asks: list[WaitingAsk],
+    withdraw: Callable[[WaitingAsk], None],
+) -> list[WaitingAsk]:
+    """Wake the callers and return the asks that must be sent again because a window was over.
+
+    answer: the row of ledger_flush.
+    withdraw: voids a hold that nobody waits for any more.
+    """
+    flushed_at, outcomes, codes, limits, spent, held, *refusals = answer
+    _end(ends, outcomes or {})
+    if not asks:
+        return []
+    _see(balances, limits, spent, held)
+    again = []
+    for number, waiting in enumerate(asks):
+        code = ADMITTED if codes is None else codes[number]
+        if code in (ADMITTED, ADMITTED_BEFORE):
+            _admit(waiting, flushed_at, withdraw)
+        elif code == WINDOW_OVER and waiting.attempts < WINDOWS_MAX:
+            waiting.attempts += 1
+            waiting.sent = False
+            again.append(waiting)
+        elif not waiting.future.done():
+            place, spent_then, held_then = (column[number] for column in refusals) if code == REFUSED else (0, 0, 0)
+            waiting.future.set_exception(_error(code, waiting, balances[place - 1], spent_then, held_then))
+    if again:
+        known.forget(_gone(balances, spent, flushed_at))
+    return again
+
+
+def _gone(balances: list[OpenBalance], spent: list[int | None], at: datetime) -> list[OpenBalance]:
+    """Return balances whose window is over, and those that were purged after it."""
+    return [
+        balance
+        for balance, spent_now in zip(balances, spent, strict=True)
+        if spent_now is None or (balance.window_end is not None and balance.window_end <= at)
+    ]
+
+
+def _end(ends: list[WaitingEnd], outcomes: dict[str, str]) -> None:
+    for end in ends:
+        outcome = outcomes.get(str(end.call_id)) if outcomes else None
+        if outcome in ("conflict", "unknown"):
+            logger.error("Ending of call %s: %s (%s)", end.call_id, outcome, end.row.get("cost_pico", 0))
+        if not end.future.done():
+            end.future.set_result(outcome or end.row["status"])
+
+
+def _see(balances: list[OpenBalance], limits: list[int | None], spent: list[int], held: list[int]) -> None:
+    for balance, limit, spent_now, held_now in zip(balances, limits, spent, held, strict=True):
+        balance.limit, balance.spent, balance.held, balance.is_seen = limit, spent_now or 0, held_now or 0, True
+
+
+def _admit(waiting: WaitingAsk, at: datetime, withdraw: Callable[[WaitingAsk], None]) -> None:
+    if waiting.future.done():
+        withdraw(waiting)
+        return
+    assert waiting.group is not None, "an ask was sent without its balances"
+    balances = waiting.group.balances
+    amounts = [(balance.limit, balance.spent, balance.held) for balance in balances]
+    waiting.future.set_result(Reservation(waiting.ask.call_id, at, balances, amounts))
+
+
+def _error(code: int, waiting: WaitingAsk, balance: OpenBalance, spent: int, held: int) -> LedgerError:
+    if code == REFUSED:
+        asked = balance.asked(waiting.ask)
+        if held == 0 and balance.held == 0:
+            balance.full_until = asyncio.get_running_loop().time() + REPEAT_SECONDS
+        return BudgetRefused(balance.facts(balance.limit, spent, held), asked)
+    if code == ENDED:
+        return AlreadyEnded(waiting.ask.call_id)
+    if code == OTHER_DAY:
+        return LedgerError(f"the clock of call id {waiting.ask.call_id} is more than a day off")
+    return Stale()

@@ -1,0 +1,155 @@
+"""The open balances that a process knows, so that most asks name them without a look-up (rule 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agents.ledger.terms import Ask, BudgetFacts
+from agents.ledger.wire import array, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+OPEN = """
+SELECT o.balance_id, o.window_start, o.window_end, b.scope, b.scope_name, b.unit, b."window", b.mode
+FROM unnest(%(budgets)s::bigint[]) WITH ORDINALITY AS w(budget, place)
+LEFT JOIN ledger_open_balances(%(budgets)s::bigint[], %(subjects)s::text[], %(practice)s::boolean[]) o
+    ON o.place = w.place
+LEFT JOIN budget b ON b.id = w.budget
+ORDER BY w.place
+"""
+
+# Beyond this many the memory starts over; each costs about half a kilobyte.
+REMEMBERED_MAX = 50_000
+
+type Name = tuple[int, str, bool]  # budget, subject, practice
+
+
+@dataclass(slots=True, eq=False)
+class OpenBalance:
+    """One balance: what never changes, and its amounts as the last flush saw them."""
+
+    id: int
+    budget_id: int
+    subject: str
+    practice: bool
+    scope: str
+    scope_name: str
+    unit: str
+    window: str
+    mode: str
+    window_start: datetime
+    window_end: datetime | None
+    limit: int | None = None
+    spent: int = 0
+    held: int = 0
+    is_seen: bool = False
+    full_until: float = 0.0  # event-loop time until which a refusal may be repeated from memory
+
+    def facts(self, limit: int | None, spent: int, held: int) -> BudgetFacts:
+        """Return the facts of this balance with the given amounts, in its unit."""
+        return BudgetFacts(
+            budget_id=self.budget_id,
+            scope=self.scope,
+            scope_name=self.scope_name,
+            unit=self.unit,
+            window=self.window,
+            mode=self.mode,
+            subject=self.subject,
+            limit=limit,
+            spent=spent,
+            held=held,
+            window_start=self.window_start,
+            window_end=self.window_end,
+        )
+
+    def asked(self, ask: Ask) -> int:
+        """Return the ask's amount in this balance's unit."""
+        return ask.usd_pico if self.unit == "usd" else ask.tokens if self.unit == "tokens" else 1
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Asks of the same agent, versions and balances; they travel and are checked together."""
+
+    ask: Ask
+    balances: tuple[OpenBalance, ...]
+    literal: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.balances = tuple(sorted(self.balances, key=lambda balance: balance.id))
+        self.literal = quoted(array(balance.id for balance in self.balances))
+
+
+class Missing(Exception):
+    """Balances that this process has not met yet, or whose window has ended."""
+
+    def __init__(self, names: Sequence[Name]) -> None:
+        super().__init__(str(names))
+        self.names = names
+
+
+class KnownBalances:
+    """Balances by name, groups by what their asks have in common."""
+
+    def __init__(self) -> None:
+        self._balances: dict[Name, OpenBalance] = {}
+        self._groups: dict[tuple[object, ...], Group] = {}
+
+    def group_of(self, ask: Ask) -> Group | None:
+        """Return the group of an ask, None while one of its balances is unknown."""
+        key = (ask.agent_id, ask.budgets, ask.agent_version, ask.organization_version, ask.practice)
+        group = self._groups.get(key)
+        if group is None and not self.missing(ask):
+            balances = tuple(self._balances[*budget, ask.practice] for budget in dict.fromkeys(ask.budgets))
+            if len(self._groups) > REMEMBERED_MAX:
+                self._groups.clear()
+            group = self._groups[key] = Group(ask, balances)
+        return group
+
+    def missing(self, ask: Ask) -> list[Name]:
+        """Return the names of an ask's balances that are not open here."""
+        return [(*budget, ask.practice) for budget in ask.budgets if (*budget, ask.practice) not in self._balances]
+
+    def learn(self, names: Sequence[Name], rows: Iterable[tuple[Any, ...]]) -> list[Name]:
+        """Remember the answer of OPEN and return the names that it could not open."""
+        if len(self._balances) > REMEMBERED_MAX:
+            self.forget()
+        refused = []
+        for name, (identifier, start, end, *static) in zip(names, rows, strict=True):
+            if identifier is None:
+                refused.append(name)
+            else:
+                self._balances[name] = OpenBalance(identifier, *name, *static, start, end)
+        return refused
+
+    def forget(self, balances: Iterable[OpenBalance] | None = None) -> None:
+        """Drop balances whose window is over, or all, together with the groups that use them."""
+        if balances is None:
+            self._balances.clear()
+        for balance in balances or ():
+            self._balances.pop((balance.budget_id, balance.subject, balance.practice), None)
+        self._groups.clear()
+
+    def available_pico(self, budgets: Iterable[tuple[int, str]], practice: bool) -> int | None:
+        """Return the least that the dollar budgets among these had left when last seen; None when not known."""
+        least: int | None = None
+        for budget in budgets:
+            balance = self._balances.get((*budget, practice))
+            if balance is None or not balance.is_seen or balance.unit != "usd" or balance.mode != "hard":
+                continue
+            if balance.limit is not None:
+                left = balance.limit - balance.spent - balance.held
+                least = left if least is None else min(least, left)
+        return least
+
+
+def open_parameters(names: Sequence[Name]) -> dict[str, str]:
+    """Return the parameters of OPEN."""
+    return {
+        "budgets": array(name[0] for name in names),
+        "subjects": "{" + ",".join(quoted(name[1]) for name in names) + "}",
+        "practice": array(name[2] for name in names),
+    }

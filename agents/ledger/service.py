@@ -1,0 +1,151 @@
+"""The ledger of one process: hold before a call, end it after."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from agents.ledger.batcher import ASKS_MAX, Batcher
+from agents.ledger.connection import conninfo_of_django
+from agents.ledger.errors import LedgerAway
+from agents.ledger.faults import fault
+from agents.ledger.reads import Reader
+from agents.ledger.terms import USD_PICO_MAX, Ask, BudgetFacts, CallEnd, CallState, RefusalRow
+from agents.ledger.upkeep import Upkeep
+from agents.ledger.wire import Row, ending_row, start_row
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+    from typing import Any
+    from uuid import UUID
+
+    from agents.ledger.reservation import Reservation
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.25
+STOP_SECONDS = 10.0
+
+
+class Ledger:
+    """Holds amounts before calls and books them afterwards; one for each process and event loop.
+
+    dsn: where PostgreSQL is; Django's default database when None.
+    """
+
+    def __init__(self, dsn: str | None = None) -> None:
+        conninfo = conninfo_of_django() if dsn is None else dsn
+        self.owner = uuid4()
+        self.upkeep = Upkeep(conninfo, self.owner)
+        self.batcher = Batcher(conninfo, self.owner, bury=self.upkeep.bury)
+        self._reader = Reader(conninfo)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._running: dict[UUID, tuple[Row, int]] = {}
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Begin to work; while PostgreSQL is away this keeps trying in the background."""
+        self.batcher.poke()
+        for work in (self.batcher.run(), self.upkeep.run(self.batcher), self._watch()):
+            self._tasks.append(asyncio.create_task(self._for_ever(work)))
+
+    async def stop(self, grace_seconds: float = STOP_SECONDS) -> None:
+        """Take no new asks, write what waits as long as the grace allows, give the lease back."""
+        self._stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                await self.drain()
+                await self.upkeep.write_refusals()
+                await self.upkeep.give_back_lease()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for part in (self.batcher, self.upkeep, self._reader):
+            await part.close()
+
+    async def drain(self) -> None:
+        """Wait until every ask has its answer and every ending is in the book."""
+        while sum(self.batcher.waiting_count):
+            await asyncio.sleep(0.005)
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls can be admitted: connected, and not about to be overloaded."""
+        asks, ends = self.batcher.waiting_count
+        return self.batcher.is_connected and not self._stopping and asks < ASKS_MAX * 0.8 and ends < 2 * ASKS_MAX
+
+    # Before a call
+
+    async def reserve(self, ask: Ask) -> Reservation:
+        """Hold the ask's amount on all its budgets, or raise a LedgerError and hold nothing."""
+        fault("before_reserve")
+        if self._stopping:
+            raise LedgerAway
+        start = start_row(ask.start)
+        future = self.batcher.ask(ask, start)
+        try:
+            reservation = await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.batcher.end(ask.call_id, ending_row(ask.call_id, "voided", CallEnd(reason="client_gone"), start))
+            raise
+        self._running[ask.call_id] = (start, ask.usd_pico)
+        fault("after_reserve")
+        return reservation
+
+    def seen_available_pico(self, budgets: Iterable[tuple[int, str]], practice: bool = False) -> int | None:
+        """Return what the tightest dollar budget had left when last seen; None when unknown or unlimited."""
+        return self.batcher.known.available_pico(budgets, practice)
+
+    # After a call
+
+    def settle(self, call_id: UUID, end: CallEnd) -> asyncio.Future[str]:
+        """End a call at its cost. The future may be ignored: the ending is sent until the database has it."""
+        return self._end(call_id, "settled", end)
+
+    def void(self, call_id: UUID, end: CallEnd) -> asyncio.Future[str]:
+        """End a call that certainly was not billed, at nothing."""
+        return self._end(call_id, "voided", end)
+
+    def record_refusal(self, refusal: RefusalRow) -> None:
+        """Book a refused call, some time soon."""
+        self.upkeep.refusals.add(refusal, asyncio.get_running_loop().time())
+
+    # Questions
+
+    async def balances_of(self, organization_id: UUID, agent_id: UUID, practice: bool = False) -> list[BudgetFacts]:
+        """Return the budgets that apply to an agent, its own first."""
+        return await self._reader.balances_of(organization_id, agent_id, practice=practice)
+
+    async def call_state(self, call_id: UUID, agent_id: UUID) -> CallState | None:
+        """Return a call of that agent, running or ended; None when it has no such call."""
+        return await self._reader.call_state(call_id, agent_id)
+
+    def _end(self, call_id: UUID, status: str, end: CallEnd) -> asyncio.Future[str]:
+        fault("before_settle")
+        start, held_pico = self._running.pop(call_id, ({}, USD_PICO_MAX))
+        row = ending_row(call_id, status, end, start)
+        if end.cost_pico < 0 or end.tokens < 0:
+            # Nobody's bill is negative: charge what was held, and keep the odd numbers.
+            logger.error("Call %s ended with negative amounts", call_id)
+            row |= {"cost_pico": held_pico, "tokens": max(0, end.tokens), "basis": "worst_case"}
+        elif end.cost_pico > held_pico:
+            logger.error("Call %s overran its ceiling: %s > %s pico-dollars", call_id, end.cost_pico, held_pico)
+        return self.batcher.end(call_id, row)
+
+    async def _watch(self) -> None:
+        while True:
+            self.batcher.fail_overdue(asyncio.get_running_loop().time())
+            await asyncio.sleep(WATCH_SECONDS)
+
+    @staticmethod
+    async def _for_ever(work: Coroutine[Any, Any, None]) -> None:
+        """Log what ends a loop that must not end; without it calls would hang silently."""
+        try:
+            await work
+        except Exception:
+            logger.critical("A loop of the ledger ended", exc_info=True)
+            raise

@@ -1,0 +1,141 @@
+"""The form in which a flush travels: arrays as text, endings as one JSON document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from agents.ledger.terms import CallEnd, CallStart, RefusalRow
+
+FLUSH = """
+SELECT flushed_at, outcomes, codes, limits, spent, held, refused_at, refused_spent, refused_held
+FROM ledger_flush(%s::uuid, %s::uuid[], %s::json, %s::bigint[], %s::text[], %s::integer[], %s::integer[], %s::uuid[],
+                  %s::uuid[], %s::bigint[], %s::bigint[], %s::boolean[], %s::uuid[], %s::integer[], %s::bigint[],
+                  %s::bigint[], %s::double precision[], %s::text[])
+"""
+
+# Longest texts of the book's columns; more is cut, because a call that happened must be booked.
+_LENGTHS = {
+    "provider": 40,
+    "endpoint": 40,
+    "model": 128,
+    "served_model": 128,
+    "session": 128,
+    "user_subject": 128,
+    "sub_agent": 64,
+    "reason": 40,
+    "price_version": 12,
+    "provider_request_id": 128,
+    "basis": 10,
+}
+_START_TEXTS = ("provider", "endpoint", "model", "session", "user_subject", "sub_agent", "price_version")
+_START_VALUES = ("key_id", "streamed", "tags", "system_bytes", "body_fingerprint", "last_message_fingerprint")
+_END_TEXTS = ("basis", "served_model", "reason", "provider_request_id")
+_END_VALUES = (
+    "cost_pico",
+    "tokens",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_long_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "pricing",
+    "http_status",
+    "failed",
+    "tool_call_count",
+    "first_byte_ms",
+    "duration_ms",
+    "facts",
+)
+
+type Row = dict[str, Any]
+
+
+def array(values: Iterable[object]) -> str:
+    """Return PostgreSQL's text form of an array of numbers or identifiers."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def quoted(text: str) -> str:
+    """Return one element of a text array."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _pick(thing: object, texts: tuple[str, ...], values: tuple[str, ...], row: Row) -> Row:
+    """Copy what is not empty: the SQL side fills the rest in."""
+    for name in texts:
+        if text := getattr(thing, name):
+            row[name] = text if len(text) <= _LENGTHS[name] else text[: _LENGTHS[name]]
+    for name in values:
+        if value := getattr(thing, name):
+            row[name] = value
+    return row
+
+
+def start_row(start: CallStart) -> Row:
+    """Return the columns of a call's beginning."""
+    return _pick(start, _START_TEXTS, _START_VALUES, {})
+
+
+def ending_row(call_id: UUID, status: str, end: CallEnd, start: Row) -> Row:
+    """Return the columns of a whole call, its amounts within the book's range.
+
+    status: settled or voided.
+    """
+    row = _pick(end, _END_TEXTS, _END_VALUES, dict(start))
+    row["call_id"] = call_id
+    row["status"] = status
+    if status == "voided":
+        row |= {"cost_pico": 0, "tokens": 0, "basis": "none"}
+    return row
+
+
+def refusal_row(refusal: RefusalRow, repeat_count: int, asked_pico: int) -> Row:
+    """Return the columns of a refused call, which may stand for several like it.
+
+    asked_pico: the sum of what they asked for.
+    """
+    return start_row(refusal.start) | {
+        "call_id": refusal.call_id,
+        "organization_id": refusal.organization_id,
+        "agent_id": refusal.agent_id,
+        "reason": refusal.reason[: _LENGTHS["reason"]],
+        "http_status": refusal.http_status,
+        "practice": refusal.practice,
+        "held_pico": asked_pico,
+        "repeat_count": repeat_count,
+        "facts": refusal.facts,
+    }
+
+
+def to_json(document: object) -> str:
+    """Return JSON that PostgreSQL accepts: no NUL, no half of a surrogate pair, integers of 64 bits at most."""
+    try:
+        data = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        data = orjson.dumps(_clean(document), option=orjson.OPT_NON_STR_KEYS)
+    if b"\\u0000" in data:
+        data = orjson.dumps(_clean(document), option=orjson.OPT_NON_STR_KEYS)
+    return data.decode()
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        case bool() | None | float():
+            return value
+        case int():
+            return value if -(2**63) <= value < 2**63 else str(value)
+        case dict():
+            return {_clean(str(key)): _clean(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_clean(item) for item in value]
+        case _:
+            return str(value)
