@@ -85,9 +85,9 @@ class Builder:
         return {re.sub(source["family"], "", model) for model in kept} if "family" in source else kept
 
     def _model_rows(self, provider: str, source: dict[str, Any], model: str) -> Iterator[Row]:
-        key = source["litellm_prefix"] + source.get("litellm_names", {}).get(model, model)
+        key = source["litellm_prefix"] + model
         entry, known = self.litellm.entry(key), self.genai.find(source["genai"], model)
-        if known is None:
+        if known is None or not genai_tiers(known, self.today)["default"]["rates"]:
             if entry is not None and "default" in litellm_tiers(entry):
                 yield _texts(self._row(provider, source, model, litellm_tiers(entry), entry))
             return
@@ -104,9 +104,10 @@ class Builder:
             row["multipliers"] |= {"fast": fast} if fast else {}
             row |= {"since": since, "until": until, "family": known.id}
             if moment < self.today:
-                # An old price can only come back where the new one was promised for a time.
-                _take_tiers(row, newest) if newest.get("recheck_after") else None
                 row.pop("recheck_after", None)
+                # An old price can only come back where the new one was promised for a time.
+                if newest.get("recheck_after"):
+                    _take_tiers(row, newest)
             newest = newest or row
             yield _texts(row)
 

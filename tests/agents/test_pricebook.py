@@ -103,6 +103,11 @@ def test_a_served_model_without_a_row_is_left_out() -> None:
     assert [row.row_id for row in rows] == ["openai/gpt-4o"]
 
 
+def test_moderation_is_known_and_free() -> None:
+    row = BOOK.row("openai", "omni-moderation-latest", NOW)
+    assert (row.kind, row.rates("default", 1).input) == ("moderation", 0)
+
+
 def test_a_row_that_ends_prices_until_its_end() -> None:
     book = PriceBook([dated_row(ROW | {"since": "2026-01-01", "until": "2026-02-01"})], "v")
     start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
