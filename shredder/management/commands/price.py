@@ -1,5 +1,6 @@
 """Prices finished calls from the command line, one JSON object a line."""
 
+import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,9 +22,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         book = current_book()
-        for line in sys.stdin.buffer:
-            if line.strip():
-                self.stdout.write(orjson.dumps(priced(line, book)).decode())
+        try:
+            for line in sys.stdin.buffer:
+                if line.strip():
+                    self.stdout.write(orjson.dumps(priced(line, book)).decode())
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has seen enough. What Python would still flush at its end must go somewhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class InvalidLine(Exception):
