@@ -1,13 +1,19 @@
 """What people may type about their organisation and their providers' keys."""
 
 import zoneinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from accounts.models import Organization, User
 from accounts.text import refuse_control_characters
+
+if TYPE_CHECKING:  # Only the type checker knows forms by their model.
+    _OrganizationModelForm = forms.ModelForm[Organization]
+    _UserModelForm = forms.ModelForm[User]
+else:
+    _OrganizationModelForm = _UserModelForm = forms.ModelForm
 
 _KEY_LENGTH_MAX = 400
 _REGIONS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
@@ -27,7 +33,7 @@ def _spoken(zone: str) -> str:
     return zone.partition("/")[2].replace("_", " ").replace("/", ", ")
 
 
-class OrganizationForm(forms.ModelForm[Organization]):
+class OrganizationForm(_OrganizationModelForm):
     """Name and time zone, at the beginning and later."""
 
     name = forms.CharField(
@@ -74,7 +80,7 @@ class ProviderKeyForm(forms.Form):
         return key
 
 
-class ProfileForm(forms.ModelForm[User]):
+class ProfileForm(_UserModelForm):
     """How colleagues see a person."""
 
     name = forms.CharField(

@@ -88,6 +88,9 @@
     }
   });
 
-  document.addEventListener("DOMContentLoaded", () => reveal(document));
+  document.addEventListener("DOMContentLoaded", () => {
+    reveal(document);
+    document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  });
   document.addEventListener("htmx:after:swap", () => reveal(document));
 })();
