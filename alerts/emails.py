@@ -40,9 +40,10 @@ class Letter:
 def message(delivery: Delivery) -> EmailMultiAlternatives:
     """Write the message of a delivery. Its id stays the same at every attempt, so a repeated one can be told."""
     alert = delivery.alert
-    context = {"letter": letter(alert), "alert": alert, "organization": alert.organization}
+    written = letter(alert)
+    context = {"letter": written, "organization": alert.organization}
     mail = EmailMultiAlternatives(
-        subject=context["letter"].subject,
+        subject=written.subject,
         body=render_to_string("alerts/email/alert.txt", context),
         to=[delivery.address],
         headers={"Message-ID": f"<{delivery.id}@awx-shredder>", "Auto-Submitted": "auto-generated"},

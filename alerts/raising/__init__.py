@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from agents.models import Mark
 from alerts.models import Alert, Delivery
@@ -49,7 +50,7 @@ def _insert(alert: Alert, at: datetime) -> list[UUID]:
     if not is_new:
         return []
     deliveries = [
-        Delivery(alert=inserted, address=address, next_attempt_at=at)
+        Delivery(alert=inserted, address=address, next_attempt_at=timezone.now())  # the workers' clock, not the book's
         for address in addresses(alert.organization_id, alert.agent_id)
     ]
     return [delivery.id for delivery in Delivery.objects.bulk_create(deliveries)]

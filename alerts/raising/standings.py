@@ -113,7 +113,7 @@ def _refusals(period: Period) -> dict[Key, Refusal]:
     ).order_by("ended_at")  # fmt: skip
     found: dict[Key, Refusal] = {}
     for call_id, agent_id, facts in rows.values_list("call_id", "agent_id", "facts").iterator():
-        key, refusal = _read(call_id, agent_id, facts)
+        key, refusal = _read(call_id, agent_id, facts or {})
         known = found.setdefault(key, refusal)
         # A later limit replaces an earlier one: only refusals of the limit in force count.
         if refusal.limit != known.limit or (refusal.means_used_up and not known.means_used_up):
