@@ -9,15 +9,18 @@ import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
-from django.db import close_old_connections, connection
+from django.db import Error as DatabaseError
+from django.db import connection
 
 from agents.keys import Caller, KeyRejected, caller_for, fingerprint
+from proxy.errors import KeyExpired, KeyMalformed, KeyRevoked, KeyUnknown, LedgerAway, Refusal
 
 FRESH_SECONDS = 60.0
 REJECTION_FRESH_SECONDS = 5.0
 CALLERS_MAX = 20_000
 REJECTIONS_MAX = 2_000
 BRIDGE_THREADS = 4
+LOOK_UP_SECONDS = 2.0
 
 
 class Authenticator:
@@ -29,23 +32,30 @@ class Authenticator:
         self._running: dict[str, asyncio.Task[Caller]] = {}
         self._bridge = ThreadPoolExecutor(BRIDGE_THREADS, thread_name_prefix="authenticate")
 
-    async def caller(self, key: str) -> Caller:
-        """The caller who holds this key; raises KeyRejected, or Django's OperationalError when the store is away."""
+    async def caller(self, key: str, *, fresh_seconds: float = FRESH_SECONDS) -> Caller:
+        """The caller who holds this key; raises a refusal that says what is wrong with it, or LedgerAway.
+
+        fresh_seconds: how old the snapshot may be; short where no reserve function checks it again.
+        """
         digest = fingerprint(key)
         now = time.monotonic()
         known = self._callers.get(digest)
-        if known is not None and now < known[0] and not _has_expired(known[1]):
+        if known is not None and now < known[0] + fresh_seconds and not _has_expired(known[1]):
             return known[1]
         rejected = self._rejections.get(digest)
         if rejected is not None and now < rejected[0]:
-            raise KeyRejected(rejected[1], rejected[2])
+            raise _refusal(rejected[1], rejected[2])
         return await self._look_up(key, digest)
 
-    async def reloaded(self, key: str) -> Caller:
-        """The caller as the database has it now, after the ledger said that the snapshot is stale."""
+    async def reloaded(self, key: str, stale: Caller) -> Caller:
+        """The caller as the database has it now, after the ledger said that a snapshot is stale.
+
+        All calls that hold the same stale snapshot share one look-up.
+        """
         digest = fingerprint(key)
-        # A look-up that is already running may have read the state from before the change.
-        self._running.pop(digest, None)
+        known = self._callers.get(digest)
+        if known is not None and known[1] is not stale:
+            return known[1]
         self._callers.pop(digest, None)
         return await self._look_up(key, digest)
 
@@ -60,10 +70,17 @@ class Authenticator:
             running = asyncio.create_task(self._ask(key, digest))
             self._running[digest] = running
             running.add_done_callback(lambda done: self._forget(digest, done))
-        return await asyncio.shield(running)
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                return await asyncio.shield(running)
+        except KeyRejected as error:
+            raise _refusal(error.problem, error.shown) from error
+        except (DatabaseError, TimeoutError) as error:
+            raise LedgerAway from error
 
     async def _ask(self, key: str, digest: str) -> Caller:
         loop = asyncio.get_running_loop()
+        began = time.monotonic()
         try:
             caller = await loop.run_in_executor(self._bridge, _caller_from_database, key)
         except KeyRejected as error:
@@ -76,7 +93,7 @@ class Authenticator:
             )
             raise
         self._rejections.pop(digest, None)
-        _remember(self._callers, digest, (time.monotonic() + FRESH_SECONDS, caller), CALLERS_MAX)
+        _remember(self._callers, digest, (began, caller), CALLERS_MAX)
         return caller
 
     def _forget(self, digest: str, done: asyncio.Task[Caller]) -> None:
@@ -88,12 +105,22 @@ class Authenticator:
 
 def _caller_from_database(key: str) -> Caller:
     """Runs in a thread of the bridge, outside any request, so it looks after its connection itself."""
-    close_old_connections()
     try:
         return caller_for(key)
-    except Exception:
+    finally:
         connection.close()
-        raise
+
+
+def _refusal(problem: str, shown: str) -> Refusal:
+    """What is wrong with a key, as the client is told."""
+    if problem == "malformed":
+        return KeyMalformed()
+    if problem == "unknown":
+        return KeyUnknown()
+    if problem == "expired":
+        return KeyExpired(shown=shown)
+    hints = {"archived": "Its agent was archived.", "suspended": "Its organisation is suspended."}
+    return KeyRevoked(shown=shown, hint=hints.get(problem, ""))
 
 
 def _remember[T](memory: OrderedDict[str, T], digest: str, entry: T, entries_max: int) -> None:

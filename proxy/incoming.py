@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from agents.keys import Caller
 from proxy import headers
 from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, KeyMissing, Malformed
 from proxy.providers import registry
@@ -34,6 +35,7 @@ class Incoming:
         self.path: str = scope["path"].removeprefix(PREFIX)
         self.call_id = call_id
         self.receive = receive
+        self.caller: Caller | None = None  # known once the key is
         self._raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
 
     @cached_property

@@ -1,23 +1,28 @@
-"""From a request to the most it can cost: who answers, under which output bound, at which rates. Nothing is held yet."""
+"""From a request to the most it can cost: who answers, under which output bound, at which rates; nothing is held."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from agents import pricing
 from agents.keys import Caller
+from agents.ledger.terms import USD_PICO_MAX
+from agents.money import usd_display
 from agents.pricing import Bound, PriceRow
 from proxy import bounds
-from proxy.errors import UnpricedFeature
+from proxy.errors import UnboundedCall, UnpricedFeature
 from proxy.prices import Prices
 from proxy.providers import registry
 from proxy.providers.shape import ModelRequest, Outgoing, Route, Target
+
+_NOTHING = Bound(input_tokens=0, output_tokens=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How one call would be forwarded.
 
-    output_cap: tokens for one choice; added_cap: it is ours, the client named none.
+    output_cap: tokens for one choice; added_cap: it is ours, the client named none; useful_cap: the lowest of ours
+    that leaves room for an answer.
     """
 
     caller: Caller
@@ -28,6 +33,7 @@ class Plan:
     rows: tuple[PriceRow, ...]
     output_cap: int
     added_cap: bool
+    useful_cap: int
     bound: Bound
     ceiling_pico: int
     price_version: str
@@ -78,10 +84,18 @@ def make_plan(
         rows=rows,
         output_cap=cap,
         added_cap=added,
+        useful_cap=min(bounds.USEFUL_CAP_MIN, cap),
         bound=bound,
         ceiling_pico=_ceiling(rows, request, bound),
         price_version=prices.version,
     )
+
+
+def free_plan(prices: Prices, caller: Caller, route: Route, request: ModelRequest) -> Plan:
+    """How a request of an endpoint that costs nothing is forwarded."""
+    target = choose_target(prices, caller, route, request.model)
+    outgoing = registry.module_of(route.endpoint).prepare(request, target)
+    return Plan(caller, route, request, target, outgoing, (), 0, False, 0, _NOTHING, 0, prices.version)
 
 
 def choose_target(prices: Prices, caller: Caller, route: Route, model: str) -> Target:
@@ -91,6 +105,13 @@ def choose_target(prices: Prices, caller: Caller, route: Route, model: str) -> T
     return registry.choose_target(model, route.endpoint, connected=list(caller.credentials), priced=prices.has)
 
 
+def can_serve(prices: Prices, caller: Caller, route: Route) -> list[str]:
+    """The priced models that the caller can reach in the route's dialect."""
+    speakers = registry.PROVIDERS[route.endpoint.dialect]
+    connected = [name for name in speakers if caller.practice or name in caller.credentials]
+    return [model for name in connected for model in prices.book.models(name)]
+
+
 def _default_cap(rows: tuple[PriceRow, ...], caller: Caller) -> int:
     limits = [row.output_limit for row in rows if row.output_limit is not None]
     return bounds.added_cap(model_max=min(limits, default=None), default_cap=caller.default_output, affordable=None)
@@ -98,6 +119,11 @@ def _default_cap(rows: tuple[PriceRow, ...], caller: Caller) -> int:
 
 def _ceiling(rows: tuple[PriceRow, ...], request: ModelRequest, bound: Bound) -> int:
     try:
-        return pricing.ceiling_pico(rows, bound, request.tiers, request.speed, request.geo)
+        ceiling = pricing.ceiling_pico(rows, bound, request.tiers, request.speed, request.geo)
     except pricing.UnpricedFeature as error:
         raise UnpricedFeature(feature=error.name) from error
+    if ceiling > USD_PICO_MAX:
+        raise UnboundedCall(
+            what=f"it may cost up to {usd_display(ceiling)}, more than any call may", param="max_tokens"
+        )
+    return ceiling

@@ -1,0 +1,149 @@
+"""The proxy as a plain ASGI application: routes, answers as bytes, the life of the process."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+from accounts.ids import uuid7
+from proxy import call, selfservice
+from proxy.errors import BodyTooLarge, Overloaded, ProviderNotConnected, Refusal, render
+from proxy.incoming import ClientGone, Incoming, Receive, Scope, Send
+from proxy.process import PROVIDERS_PAGE, Process, process_from_settings
+from proxy.providers import registry
+from proxy.reply import RawHeaders, Reply, call_headers, raw
+
+logger = logging.getLogger(__name__)
+
+_MODELS = frozenset({"models", "model"})
+_FAULT_BODY = b'{"type":"error","error":{"type":"api_error","code":"internal_error","param":null,"message":"%s"}}' % (
+    b"Something in the proxy failed. It was logged; if the call was forwarded, its ceiling stays charged."
+)
+# Header of a stream: a front proxy must pass it on as it comes.
+_UNBUFFERED = (b"x-accel-buffering", b"no")
+
+_process: Process | None = None
+
+
+async def startup() -> None:
+    """Make this process's ledger and client and start them; the database may still be away."""
+    global _process
+    _process = process_from_settings()
+    await _process.start()
+
+
+async def shutdown() -> None:
+    """Let running calls end, settle them, close everything."""
+    global _process
+    if _process is not None:
+        await _process.stop()
+        _process = None
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request below /proxy."""
+    incoming = Incoming(scope, receive, uuid7())
+    try:
+        await _answer(incoming, send)
+    except ClientGone:
+        return
+    except asyncio.CancelledError:
+        # Only a server that has waited long enough for its clients cancels their requests.
+        if _process is not None:
+            _process.hurried = True
+        raise
+
+
+async def _answer(incoming: Incoming, send: Send) -> None:
+    reply = await _reply(incoming)
+    reply.headers += call_headers(incoming.call_id, incoming.caller)
+    if reply.channel is None:
+        await _send_whole(send, reply)
+    else:
+        await _send_stream(incoming, send, reply)
+
+
+async def _reply(incoming: Incoming) -> Reply:
+    """The answer to a request, refusals included."""
+    try:
+        return await _route(incoming)
+    except Refusal as refusal:
+        return _refused(incoming, refusal)
+    except ClientGone:
+        raise
+    except Exception:
+        # The outermost edge: whatever was held stays with its pump or is given back by the ledger.
+        logger.exception("call %s failed", incoming.call_id)
+        return Reply(500, [(b"content-type", b"application/json"), (b"x-should-retry", b"false")], _FAULT_BODY)
+
+
+async def _route(incoming: Incoming) -> Reply:
+    process = _process
+    if process is None or process.stopping:
+        raise Overloaded(hint="This process is starting or stopping.")
+    if selfservice.is_ours(incoming.method, incoming.path):
+        return await selfservice.handle(process, incoming)
+    route = registry.find_route(incoming.method, incoming.path, incoming.headers, base_url=f"{process.site_url}/proxy")
+    if route.endpoint.name in _MODELS:
+        return await selfservice.handle_models(process, incoming, route)
+    if route.endpoint.priced:
+        return await call.handle_call(process, incoming, route)
+    return await call.handle_free_call(process, incoming, route)
+
+
+def _refused(incoming: Incoming, refusal: Refusal) -> Reply:
+    caller = incoming.caller
+    if isinstance(refusal, ProviderNotConnected) and _process is not None:
+        refusal.page = f"{_process.site_url}{PROVIDERS_PAGE}"
+    rendered = render(
+        refusal,
+        incoming.dialect,
+        call_id=str(incoming.call_id),
+        now=datetime.now(UTC),
+        budget_status=caller.refusal_status if caller else 429,
+    )
+    headers = raw(rendered.headers)
+    if isinstance(refusal, BodyTooLarge):
+        headers.append((b"connection", b"close"))
+    return Reply(rendered.status, headers, rendered.body)
+
+
+async def _send_whole(send: Send, reply: Reply) -> None:
+    headers: RawHeaders = [*reply.headers, (b"content-length", str(len(reply.body)).encode())]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _send_stream(incoming: Incoming, send: Send, reply: Reply) -> None:
+    """Send what the pump puts into the channel; a client that leaves or stops reading leaves the pump to itself."""
+    channel, pump, process = reply.channel, reply.pump, _process
+    assert channel is not None, "a streamed reply has a channel"
+    assert pump is not None, "and a pump"
+    assert process is not None, "of a process that runs"
+    seconds_max = process.limits.slow_reader_seconds
+
+    def leave() -> None:
+        channel.abandon()
+        process.drain(pump)
+
+    watcher = asyncio.create_task(_until_gone(incoming.receive))
+    watcher.add_done_callback(lambda done: None if done.cancelled() else leave())
+    try:
+        headers = [*reply.headers, _UNBUFFERED]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        while piece := await channel.get():
+            async with asyncio.timeout(seconds_max):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if not channel.abandoned:
+            watcher.cancel()
+            await send({"type": "http.response.body", "body": b""})
+    except TimeoutError:
+        logger.info("call %s: the client stopped reading", incoming.call_id)
+    finally:
+        watcher.cancel()
+        if not pump.done():
+            leave()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

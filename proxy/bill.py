@@ -1,0 +1,181 @@
+"""The end of a reservation: exactly one of void, charge by usage, charge by the ceiling."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+
+from agents import pricing
+from agents.ledger import CallEnd, Ledger
+from agents.pricing import Circumstances, Usage
+from proxy.admission import Admission
+from proxy.prices import Prices
+from proxy.providers.shape import Basis, Metered
+
+logger = logging.getLogger(__name__)
+
+# Usage that stands in columns of its own; the other buckets go to `pricing`.
+_COLUMNS = frozenset({"input", "cache_read", "cache_write", "cache_write_long", "output", "reasoning"})
+_PLAIN = Circumstances()
+
+
+class Bill:
+    """Owns one reservation. What is not ended when its owner leaves is charged at the ceiling: in doubt it was billed.
+
+    Ending it hands the facts to the ledger at once and waits for nothing.
+    """
+
+    def __init__(self, ledger: Ledger, prices: Prices, admission: Admission) -> None:
+        self.ended = False
+        self.http_status: int | None = None
+        self.provider_request_id = ""
+        self._ledger = ledger
+        self._prices = prices
+        self._admission = admission
+        self._began = time.monotonic()
+        self._first_byte_ms: int | None = None
+
+    def note_first_byte(self) -> None:
+        """The provider's first bytes have come."""
+        if self._first_byte_ms is None:
+            self._first_byte_ms = self._elapsed_ms()
+
+    def void(self, reason: str) -> None:
+        """End at nothing: it is proven that the provider does not bill."""
+        if not self._may_end():
+            return
+        self._ledger.void(
+            self._admission.call_id,
+            CallEnd(
+                basis="none", reason=reason, failed=True, http_status=self.http_status, duration_ms=self._elapsed_ms(),
+                first_byte_ms=self._first_byte_ms, provider_request_id=self.provider_request_id,
+            ),
+        )  # fmt: skip
+
+    def charge(self, metered: Metered, *, reason: str = "") -> int:
+        """End by what the answer said about itself; returns the cost in pico-dollars.
+
+        reason: why the answer is not whole; empty for one that is.
+        """
+        plan = self._admission.plan
+        usage = metered.charged_usage(plan.bound.output_tokens)
+        if usage is None:
+            return self.charge_ceiling(
+                reason or "usage_missing", metered, basis="worst_case" if reason else "estimated"
+            )
+        try:
+            settlement = self._price(usage, metered)
+        except pricing.UnpricedFeature as error:
+            return self.charge_ceiling(f"unpriced: {error.name}"[:40], metered, basis="estimated")
+        if self._may_end():
+            facts = _facts(metered, settlement, self._admission.plan.ceiling_pico)
+            self._settle(usage, metered, settlement.cost_pico, reason, settlement.row_id, facts)
+        return settlement.cost_pico
+
+    def charge_ceiling(self, reason: str, metered: Metered | None = None, *, basis: str = "worst_case") -> int:
+        """End at the ceiling: what was billed is not known; returns it in pico-dollars."""
+        plan = self._admission.plan
+        if not self._may_end():
+            return plan.ceiling_pico
+        metered = metered or Metered()
+        self._ledger.settle(
+            self._admission.call_id,
+            CallEnd(
+                basis=basis, cost_pico=plan.ceiling_pico, tokens=plan.tokens_max, reason=reason,
+                failed=basis == "worst_case", http_status=self.http_status, tool_call_count=metered.tool_call_count,
+                served_model=_served(metered, plan.request.model), first_byte_ms=self._first_byte_ms,
+                duration_ms=self._elapsed_ms(), provider_request_id=self.provider_request_id,
+                facts={"usage": metered.raw_usage} if metered.raw_usage else None,
+            ),
+        )  # fmt: skip
+        return plan.ceiling_pico
+
+    def _price(self, usage: Usage, metered: Metered) -> pricing.Settlement:
+        plan = self._admission.plan
+        return self._prices.settle(
+            provider=plan.target.provider,
+            model=plan.target.model,
+            served_model=metered.served_model,
+            usage=usage,
+            circumstances=metered.circumstances,
+            started_at=self._admission.reservation.reserved_at,
+            ended_at=datetime.now(UTC),
+            ceiling_pico=plan.ceiling_pico,
+        )
+
+    def _settle(
+        self, usage: Usage, metered: Metered, cost_pico: int, reason: str, row_id: str, facts: dict[str, object] | None
+    ) -> None:
+        self._ledger.settle(
+            self._admission.call_id,
+            CallEnd(
+                basis="usage" if metered.basis is Basis.USAGE else "estimated",
+                cost_pico=cost_pico,
+                tokens=usage.total_tokens,
+                input_tokens=usage.input,
+                cache_read_tokens=usage.cache_read,
+                cache_write_tokens=usage.cache_write,
+                cache_write_long_tokens=usage.cache_write_long,
+                output_tokens=usage.output,
+                reasoning_tokens=usage.reasoning,
+                pricing=_pricing(usage, metered.circumstances, row_id),
+                served_model=_served(metered, self._admission.plan.request.model),
+                http_status=self.http_status,
+                reason=reason,
+                failed=bool(reason),
+                tool_call_count=metered.tool_call_count,
+                first_byte_ms=self._first_byte_ms,
+                duration_ms=self._elapsed_ms(),
+                provider_request_id=self.provider_request_id,
+                facts=facts,
+            ),
+        )
+
+    def _may_end(self) -> bool:
+        if self.ended:
+            logger.error("call %s was to end twice; the first end counts", self._admission.call_id)
+            return False
+        self.ended = True
+        return True
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
+
+
+def _served(metered: Metered, asked: str) -> str:
+    served = metered.served_model or ""
+    return "" if served == asked else served[:128]
+
+
+def _pricing(usage: Usage, circumstances: Circumstances, row_id: str) -> Mapping[str, object]:
+    """What pricing the row again needs beyond its columns; only what differs from the ordinary."""
+    kept: dict[str, object] = {"row": row_id}
+    for name in ("tier", "speed", "geo", "billed"):
+        if getattr(circumstances, name) != getattr(_PLAIN, name):
+            kept[name] = getattr(circumstances, name)
+    if circumstances.geo_multiplier is not None:
+        kept["geo_multiplier"] = str(circumstances.geo_multiplier)
+    for bucket in fields(usage):
+        value = getattr(usage, bucket.name)
+        if bucket.name not in _COLUMNS and value:
+            kept[bucket.name] = _plain(value)
+    return kept
+
+
+def _plain(value: object) -> object:
+    """As JSON has it."""
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _facts(metered: Metered, settlement: pricing.Settlement, ceiling_pico: int) -> dict[str, object] | None:
+    facts: dict[str, object] = {}
+    if metered.raw_usage is not None:
+        facts["usage"] = metered.raw_usage
+    if settlement.flags:
+        facts["flags"] = list(settlement.flags)
+    if settlement.cost_pico > ceiling_pico:
+        facts["overrun_pico"] = settlement.cost_pico - ceiling_pico
+    return facts or None

@@ -1,0 +1,93 @@
+"""One call, from its key to its settled cost. The order of the steps is written here and nowhere else."""
+
+from datetime import UTC, datetime
+
+from agents.ledger import RefusalRow, Stale
+from proxy import admission, planning, relay
+from proxy.admission import Admission
+from proxy.errors import AgentPaused, BudgetRefusal, LedgerAway, Overloaded, Refusal
+from proxy.errors.table import TABLE
+from proxy.incoming import Incoming
+from proxy.process import Process
+from proxy.providers import registry
+from proxy.providers.shape import ModelRequest, Route
+from proxy.reply import Reply, budget_headers
+
+# The first reload answers a change that this process had not seen; the others, changes made meanwhile.
+RELOADS_MAX = 3
+FREE_FRESH_SECONDS = 1.0
+
+
+async def handle_call(process: Process, incoming: Incoming, route: Route) -> Reply:
+    """Authenticate, read, bound, reserve, forward, relay; the pump settles. Raises the refusal to answer with."""
+    caller = incoming.caller = await process.keys.caller(incoming.key)
+    request: ModelRequest | None = None
+    try:
+        if caller.paused:
+            raise AgentPaused(agent=caller.agent_name)
+        body = await incoming.body()
+        request = registry.module_of(route.endpoint).read_request(route.endpoint, body, incoming.headers)
+        admitted = await _admit(process, incoming, route, request)
+    except Refusal as refusal:
+        _record(process, incoming, route, request, refusal)
+        raise
+    reply = await relay.forward(process, admitted, incoming.headers)
+    return _with_budget(reply, admitted)
+
+
+async def handle_free_call(process: Process, incoming: Incoming, route: Route) -> Reply:
+    """The same for an endpoint that costs nothing: no ceiling, no hold, no row."""
+    caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=FREE_FRESH_SECONDS)
+    if caller.paused:
+        raise AgentPaused(agent=caller.agent_name)
+    body = await incoming.body()
+    request = registry.module_of(route.endpoint).read_request(route.endpoint, body, incoming.headers)
+    plan = planning.free_plan(process.prices, caller, route, request)
+    return await relay.forward_free(process, plan, incoming.headers)
+
+
+async def _admit(process: Process, incoming: Incoming, route: Route, request: ModelRequest) -> Admission:
+    """Bound the call and hold its ceiling, under the caller's policy as the ledger knows it now."""
+    seconds_max = process.limits.time_outs.total_seconds
+    caller = incoming.caller
+    assert caller is not None, "authenticated before anything is reserved"
+    for _ in range(RELOADS_MAX + 1):
+        if caller.paused:
+            raise AgentPaused(agent=caller.agent_name)
+        plan = planning.make_plan(
+            process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=seconds_max
+        )
+        try:
+            return await admission.admit(process.ledger, incoming.call_id, plan, seconds_max=seconds_max)
+        except Stale:
+            caller = incoming.caller = await process.keys.reloaded(incoming.key, caller)
+    raise Overloaded(hint="The agent's settings kept changing.")
+
+
+def _with_budget(reply: Reply, admitted: Admission) -> Reply:
+    reply.headers += budget_headers(admitted.reservation.tightest)
+    if admitted.plan.added_cap:
+        reply.headers.append((b"x-awx-max-output-tokens", str(admitted.plan.output_cap).encode()))
+    return reply
+
+
+def _record(process: Process, incoming: Incoming, route: Route, request: ModelRequest | None, refusal: Refusal) -> None:
+    """Keep the refusal in the book; what says nothing about the caller's call is not one."""
+    caller = incoming.caller
+    if caller is None or isinstance(refusal, LedgerAway | Overloaded):
+        return
+    row = TABLE[refusal.reason]
+    asked_pico = refusal.asked if isinstance(refusal, BudgetRefusal) and refusal.unit == "usd" else 0
+    process.ledger.record_refusal(
+        RefusalRow(
+            call_id=incoming.call_id,
+            organization_id=caller.organization_id,
+            agent_id=caller.agent_id,
+            reason=refusal.reason,
+            http_status=caller.refusal_status if row.may_be_402 else row.status,
+            start=admission.refused_start(caller, route, request, process.prices.version),
+            practice=caller.practice,
+            asked_pico=asked_pico,
+            facts=refusal.facts() or None,
+        )
+    )

@@ -1,0 +1,174 @@
+"""Forward an admitted call and bring its answer back. The pump, not the client, owns the reservation.
+
+One task for each call reads the provider to the end, whatever becomes of the client, and ends the reservation: by the
+usage it saw, at nothing where nothing can have been billed, and at the ceiling in every doubtful case.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from proxy.admission import Admission
+from proxy.bill import Bill
+from proxy.channel import Channel
+from proxy.errors import Refusal, UpstreamCut, UpstreamKeyRejected, render_stream_error
+from proxy.planning import Plan
+from proxy.process import PROVIDERS_PAGE, Process
+from proxy.providers import registry
+from proxy.providers.shape import Metered, ModelRequest, StreamMeter
+from proxy.reply import Reply, cost_header
+from proxy.sending import ProviderAnswer, ask_provider, failure, headers_for_client, request_id
+from proxy.upstream import CutOff, NothingSent, UpstreamFailed
+
+logger = logging.getLogger(__name__)
+
+ANSWER_BYTES_MAX = 64 * 2**20
+KEY_REJECTED = frozenset({401, 403})
+# A provider that gave up waiting for itself may have worked, and some bill for it (docs/metering.md).
+PERHAPS_BILLED = frozenset({408, 504})
+
+
+async def forward(process: Process, admission: Admission, client_headers: Mapping[str, str]) -> Reply:
+    """Start the call's pump and return the answer as soon as its head is known; raises what the client is told."""
+    head: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    process.run_pump(_Pump(process, admission, client_headers, head).run())
+    return await head
+
+
+async def forward_free(process: Process, plan: Plan, client_headers: Mapping[str, str]) -> Reply:
+    """Forward a request of an endpoint that costs nothing: there is no hold and nothing to meter."""
+    time_outs = process.limits.time_outs
+    try:
+        async with await ask_provider(process, plan, client_headers) as answer:
+            if answer.status in KEY_REJECTED:
+                raise _key_rejected(process, plan)
+            return Reply(answer.status, headers_for_client(answer), await answer.read_all(ANSWER_BYTES_MAX))
+    except UpstreamFailed as failed:
+        raise failure(failed, plan, time_outs) from failed
+
+
+class _Pump:
+    """One admitted call from its forwarding to the end of its reservation."""
+
+    def __init__(
+        self, process: Process, admission: Admission, client_headers: Mapping[str, str], head: asyncio.Future[Reply]
+    ) -> None:
+        self._process = process
+        self._admission = admission
+        self._client_headers = client_headers
+        self._plan = admission.plan
+        self._request: ModelRequest = admission.plan.request
+        self._module = registry.module_of(admission.plan.route.endpoint)
+        self._head = head
+        self._bill = Bill(process.ledger, process.prices, admission)
+
+    async def run(self) -> None:
+        try:
+            await self._relay()
+        except Refusal as refusal:
+            self._tell(refusal)
+        except Exception:
+            # The outermost edge of a task that nobody awaits: what went wrong is ours, the money stays charged.
+            logger.exception("call %s: the relay failed", self._admission.call_id)
+        finally:
+            if not self._bill.ended:
+                self._bill.charge_ceiling("interrupted")
+            self._tell(UpstreamCut(provider=self._plan.target.provider))
+
+    async def _relay(self) -> None:
+        try:
+            answer = await ask_provider(self._process, self._plan, self._client_headers)
+        except UpstreamFailed as failed:
+            if isinstance(failed, NothingSent):
+                self._bill.void(failed.reason)
+            else:
+                self._bill.charge_ceiling(failed.reason)
+            raise failure(failed, self._plan, self._process.limits.time_outs) from failed
+        async with answer:
+            self._bill.http_status = answer.status
+            self._bill.provider_request_id = request_id(answer)
+            if not 200 <= answer.status < 300:
+                await self._relay_refusal(answer)
+            elif self._request.stream and answer.headers.get("content-type", "").startswith("text/event-stream"):
+                await self._relay_stream(answer)
+            else:
+                await self._relay_whole(answer)
+
+    async def _relay_refusal(self, answer: ProviderAnswer) -> None:
+        """The provider's own error: as it is, but for one about our key."""
+        if answer.status in PERHAPS_BILLED:
+            self._bill.charge_ceiling(f"provider_{answer.status}")
+        else:
+            self._bill.void("provider_key_rejected" if answer.status in KEY_REJECTED else f"provider_{answer.status}")
+        if answer.status in KEY_REJECTED:
+            raise _key_rejected(self._process, self._plan)
+        try:
+            body = await answer.read_all(ANSWER_BYTES_MAX)
+        except CutOff as failed:
+            raise failure(failed, self._plan, self._process.limits.time_outs) from failed
+        headers = headers_for_client(answer)
+        if answer.status in PERHAPS_BILLED:
+            # Another try would be charged again.
+            headers = [pair for pair in headers if pair[0] != b"x-should-retry"] + [(b"x-should-retry", b"false")]
+        self._answer(Reply(answer.status, headers, body))
+
+    async def _relay_whole(self, answer: ProviderAnswer) -> None:
+        try:
+            body = await answer.read_all(ANSWER_BYTES_MAX)
+        except CutOff as failed:
+            self._bill.charge_ceiling(failed.reason)
+            raise failure(failed, self._plan, self._process.limits.time_outs) from failed
+        self._bill.note_first_byte()
+        cost_pico = self._bill.charge(self._module.read_answer(self._request, body))
+        self._answer(Reply(answer.status, [*headers_for_client(answer), cost_header(cost_pico)], body))
+
+    async def _relay_stream(self, answer: ProviderAnswer) -> None:
+        channel, meter = Channel(), self._module.stream_meter(self._request)
+        self._answer(Reply(answer.status, headers_for_client(answer), channel=channel, pump=asyncio.current_task()))
+        try:
+            reason = await self._pass_on(answer, meter, channel)
+            metered = meter.finish()
+            self._bill.charge(metered, reason=reason or _incomplete(metered))
+            if not metered.finished and metered.error is None:
+                await channel.put(self._error_event())
+        finally:
+            if not self._bill.ended:  # cancelled: the drain's bound or a stop has come
+                self._bill.charge(meter.finish(), reason="drain_ended" if channel.abandoned else "stopped")
+            channel.end()
+
+    async def _pass_on(self, answer: ProviderAnswer, meter: StreamMeter, channel: Channel) -> str:
+        """Feed meter and client until the provider ends; returns why it ended early, empty where it did not."""
+        try:
+            while chunk := await answer.read_some():
+                self._bill.note_first_byte()
+                if seen := meter.feed(chunk):
+                    await channel.put(seen)
+        except CutOff as failed:
+            return failed.reason
+        if rest := meter.flush():
+            await channel.put(rest)
+        return ""
+
+    def _error_event(self) -> bytes:
+        """The event that ends a stream which its provider broke off, perhaps in the middle of a line."""
+        refusal = UpstreamCut(provider=self._plan.target.provider)
+        dialect = self._plan.route.endpoint.dialect
+        return b"\n\n" + render_stream_error(refusal, dialect, call_id=str(self._admission.call_id))
+
+    def _answer(self, reply: Reply) -> None:
+        if not self._head.done():  # its waiter may have been cancelled
+            self._head.set_result(reply)
+
+    def _tell(self, refusal: Refusal) -> None:
+        if not self._head.done():
+            self._head.set_exception(refusal)
+
+
+def _key_rejected(process: Process, plan: Plan) -> UpstreamKeyRejected:
+    return UpstreamKeyRejected(provider=plan.target.provider, page=f"{process.site_url}{PROVIDERS_PAGE}")
+
+
+def _incomplete(metered: Metered) -> str:
+    if metered.finished:
+        return ""
+    return "provider_error_event" if metered.error is not None else "provider_cut_off"

@@ -1,0 +1,63 @@
+"""An answer on its way to the client: whole, or a channel that is still being filled."""
+
+from asyncio import Task
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from agents.keys import Caller
+from agents.ledger import BudgetFacts
+from agents.money import usd_exact
+from proxy.channel import Channel
+
+type RawHeaders = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Reply:
+    """Status, headers and a body; a streamed one names the task that fills its channel.
+
+    headers: as they are sent, without content-length.
+    """
+
+    status: int
+    headers: RawHeaders
+    body: bytes = b""
+    channel: Channel | None = None
+    pump: Task[None] | None = None
+
+
+def raw(headers: Iterable[tuple[str, str]]) -> RawHeaders:
+    """Headers as bytes."""
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+
+
+def call_headers(call_id: UUID, caller: Caller | None) -> RawHeaders:
+    """What every answer carries (product.md W8)."""
+    headers = [(b"x-awx-call-id", str(call_id).encode())]
+    if caller is not None:
+        headers.append((b"x-awx-agent", caller.agent_slug.encode()))
+    return headers
+
+
+def budget_headers(tightest: BudgetFacts | None) -> RawHeaders:
+    """The tightest dollar budget, the call's own hold included."""
+    if tightest is None or tightest.limit is None:
+        return []
+    headers = [
+        (b"x-awx-budget-limit", usd_exact(tightest.limit).encode()),
+        (b"x-awx-budget-remaining", usd_exact(max(0, tightest.available or 0)).encode()),
+    ]
+    if tightest.window_end is not None:
+        headers.append((b"x-awx-budget-reset", _rfc3339(tightest.window_end)))
+    return headers
+
+
+def cost_header(cost_pico: int) -> tuple[bytes, bytes]:
+    """What the call cost, where it is known before the headers leave."""
+    return b"x-awx-call-cost", usd_exact(cost_pico).encode()
+
+
+def _rfc3339(at: datetime) -> bytes:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()

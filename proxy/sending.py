@@ -1,0 +1,110 @@
+"""What leaves for a provider and what comes back, in the form that the relay reads; the sandbox answers test keys."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+from proxy import headers
+from proxy.errors import Refusal, UpstreamCut, UpstreamTimeout, UpstreamUnreachable
+from proxy.planning import Plan
+from proxy.process import Process
+from proxy.providers import registry, sandbox
+from proxy.reply import RawHeaders, raw
+from proxy.upstream import NoAnswer, NothingSent, TimeOuts, UpstreamFailed
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id")
+REQUEST_ID_LENGTH_MAX = 128
+
+
+class ProviderAnswer(Protocol):
+    """An answer that arrives in pieces: proxy.upstream's, or the sandbox's."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw_headers: Iterable[tuple[bytes, bytes]]
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def read_some(self) -> bytes:
+        """The next bytes, empty at the end; raises proxy.upstream.CutOff."""
+        ...
+
+    async def read_all(self, bytes_max: int) -> bytes:
+        """The whole body; raises proxy.upstream.CutOff."""
+        ...
+
+
+class PracticeAnswer:
+    """What the sandbox said, behind the face of a provider's answer."""
+
+    def __init__(self, answer: sandbox.SandboxAnswer) -> None:
+        self.status = answer.status
+        self.headers: Mapping[str, str] = dict(answer.headers)
+        self.raw_headers: Iterable[tuple[bytes, bytes]] = raw(answer.headers)
+        self._chunks: Iterator[bytes] = iter(answer.chunks)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def read_some(self) -> bytes:
+        return next(self._chunks, b"")
+
+    async def read_all(self, bytes_max: int) -> bytes:
+        return b"".join(self._chunks)
+
+
+async def ask_provider(process: Process, plan: Plan, client_headers: Mapping[str, str]) -> ProviderAnswer:
+    """Send the planned request, once; raises proxy.upstream.NothingSent or NoAnswer."""
+    body = plan.body
+    if plan.caller.practice:
+        return PracticeAnswer(sandbox.answer(plan.request, plan.target, body))
+    credential = plan.caller.credentials[plan.target.provider]
+    base_url = credential.base_url or process.base_urls[plan.target.provider]
+    module = registry.module_of(plan.route.endpoint)
+    return await process.upstream.send(
+        plan.route.endpoint.method,
+        base_url + plan.route.upstream_path,
+        headers.to_provider(client_headers, module.key_headers(credential.api_key)),
+        body,
+    )
+
+
+def headers_for_client(answer: ProviderAnswer) -> RawHeaders:
+    """The provider's headers that a client may see."""
+    passed = headers.to_client(answer.raw_headers)
+    if encoding := answer.headers.get("content-encoding"):
+        # It was asked for plain bytes and sent others: they cannot be metered, but the client must know.
+        passed += raw([("content-encoding", encoding)])
+    return passed
+
+
+def request_id(answer: ProviderAnswer) -> str:
+    """The provider's own name for the call, empty where it gave none."""
+    for name in _REQUEST_ID_HEADERS:
+        if found := answer.headers.get(name):
+            return found[:REQUEST_ID_LENGTH_MAX]
+    return ""
+
+
+def failure(failed: UpstreamFailed, plan: Plan, time_outs: TimeOuts) -> Refusal:
+    """What the client is told when its provider failed."""
+    provider = plan.target.provider
+    if isinstance(failed, NothingSent):
+        return UpstreamUnreachable(provider=provider, sent=False)
+    if failed.timed_out:
+        waited = time_outs.first_byte_seconds if isinstance(failed, NoAnswer) else time_outs.between_bytes_seconds
+        return UpstreamTimeout(provider=provider, waited_seconds=round(waited))
+    return (
+        UpstreamUnreachable(provider=provider, sent=True)
+        if isinstance(failed, NoAnswer)
+        else UpstreamCut(provider=provider)
+    )
