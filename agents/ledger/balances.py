@@ -122,7 +122,8 @@ class KnownBalances:
             if identifier is None:
                 refused.append(name)
             else:
-                self._balances[name] = OpenBalance(identifier, *name, *static, start, end)
+                scope, scope_name, unit, window, mode = static
+                self._balances[name] = OpenBalance(identifier, *name, scope, scope_name, unit, window, mode, start, end)
         return refused
 
     def forget(self, balances: Iterable[OpenBalance] | None = None) -> None:

@@ -48,6 +48,7 @@ class Batcher:
         self._asks: deque[WaitingAsk] = deque()
         self._ends: deque[WaitingEnd] = deque()
         self._flying: list[WaitingAsk] = []
+        self._flying_ends = 0
         self._work = asyncio.Event()
         self._connection: connections.Connection | None = None
         self._failures = 0
@@ -79,7 +80,7 @@ class Batcher:
     @property
     def waiting_count(self) -> tuple[int, int]:
         """Asks and endings that have no answer yet."""
-        return len(self._asks) + len(self._flying), len(self._ends)
+        return len(self._asks) + len(self._flying), len(self._ends) + self._flying_ends
 
     def fail_overdue(self, now: float) -> None:
         """Give up on asks that waited too long; if their hold comes to be after all, it is voided or buried."""
@@ -148,14 +149,14 @@ class Batcher:
             self._bury(waiting)
 
     async def _deliver(self, ends: list[WaitingEnd], asks: list[WaitingAsk]) -> None:
-        self._flying = asks
+        self._flying, self._flying_ends = asks, len(ends)
         try:
             await self._send(ends, asks)
             self._failures = 0
         except (psycopg.Error, OSError, TimeoutError) as error:
             await self._recover(error, ends, asks)
         finally:
-            self._flying = []
+            self._flying, self._flying_ends = [], 0
 
     async def _send(self, ends: list[WaitingEnd], asks: list[WaitingAsk]) -> None:
         connection = await self._connected()

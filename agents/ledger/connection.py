@@ -72,6 +72,6 @@ def is_lost(error: BaseException) -> bool:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell failures that left nothing behind and may go away: deadlock, serialisation, lock or time limit, resources."""
+    """Tell failures that left nothing behind and may go away: deadlock, lock or time limit, resources."""
     state = getattr(error, "sqlstate", None) or ""
     return state in {"40001", "40P01", "55P03", "57014"} or state.startswith("53")

@@ -68,7 +68,7 @@ class Ledger:
 
     async def drain(self) -> None:
         """Wait until every ask has its answer and every ending is in the book."""
-        while sum(self.batcher.waiting_count):
+        while sum(self.batcher.waiting_count):  # noqa: ASYNC110 (only at the end of a process and in tests)
             await asyncio.sleep(0.005)
 
     @property

@@ -29,6 +29,8 @@ FUNCTIONS = [
     "ledger_doomed",
     "ledger_expire",
     "ledger_record_refusals",
+    "ledger_stand_still",
+    "ledger_seed",
 ]
 
 
