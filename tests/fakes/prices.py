@@ -1,0 +1,77 @@
+"""The provider fake's own price table and arithmetic, kept apart from ours so that the two can disagree."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+MILLION = Decimal(1_000_000)
+
+# Dollars per million tokens: input, cache read, cache write, long cache write, output.
+TABLE: dict[str, tuple[str, str, str, str, str]] = {
+    "gpt-4o": ("2.50", "1.25", "2.50", "2.50", "10"),
+    "gpt-4o-mini": ("0.15", "0.075", "0.15", "0.15", "0.60"),
+    "gpt-4.1": ("2", "0.50", "2", "2", "8"),
+    "gpt-5": ("1.25", "0.125", "1.25", "1.25", "10"),
+    "gpt-5-mini": ("0.25", "0.025", "0.25", "0.25", "2"),
+    "gpt-6.1-sol": ("2", "0.10", "2.50", "5", "10"),
+    "gpt-6-luna": ("0.10", "0.01", "0.125", "0.25", "0.50"),
+    "gpt-3.5-turbo": ("0.50", "0.50", "0.50", "0.50", "1.50"),
+    "claude-opus-5-5": ("4", "0.20", "5", "8", "20"),
+    "claude-opus-4-8": ("5", "0.50", "6.25", "10", "25"),
+    "claude-sonnet-4-6": ("3", "0.30", "3.75", "6", "15"),
+    "claude-haiku-4-5": ("1", "0.10", "1.25", "2", "5"),
+    "claude-3-haiku": ("0.25", "0.03", "0.30", "0.50", "1.25"),
+}
+# The id that an answer names where it is not the one that was asked for.
+SNAPSHOTS = {
+    "gpt-4o": "gpt-4o-2024-08-06",
+    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
+    "gpt-4.1": "gpt-4.1-2025-04-14",
+    "gpt-5": "gpt-5-2025-08-07",
+}
+FACTORS = {"fast": Decimal(2), "us": Decimal("1.1")}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a call used, in disjoint parts. reasoning is a part of output."""
+
+    fresh: int
+    output: int
+    cached: int = 0
+    written: int = 0
+    written_long: int = 0
+    reasoning: int = 0
+
+    @property
+    def total_input(self) -> int:
+        """All input tokens."""
+        return self.fresh + self.cached + self.written + self.written_long
+
+
+def knows(model: str) -> bool:
+    """Whether the fake serves the model."""
+    return _base(model) in TABLE
+
+
+def cost_usd(model: str, tokens: Tokens, factors: tuple[str, ...] = ()) -> Decimal:
+    """The exact cost in dollars."""
+    counts = (tokens.fresh, tokens.cached, tokens.written, tokens.written_long, tokens.output)
+    rates = TABLE[_base(model)]
+    total = (
+        sum((Decimal(count) * Decimal(rate) for count, rate in zip(counts, rates, strict=True)), Decimal(0)) / MILLION
+    )
+    for factor in factors:
+        total *= FACTORS.get(factor, Decimal(1))
+    return total
+
+
+def dearest(model: str, input_tokens: int, output_tokens: int) -> Tokens:
+    """Tokens that cost the most: where a cache write is dearer than plain input, all input is written."""
+    fresh, _, written, _, _ = (Decimal(rate) for rate in TABLE[_base(model)])
+    if written > fresh:
+        return Tokens(fresh=0, written=input_tokens, output=output_tokens)
+    return Tokens(fresh=input_tokens, output=output_tokens)
+
+
+def _base(model: str) -> str:
+    return next((name for name, snapshot in SNAPSHOTS.items() if model == snapshot), model)
