@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, resolve_url
+from django.utils.cache import patch_cache_control
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -21,7 +22,7 @@ ONBOARDING = "agents:onboarding"
 class OrgRequest(HttpRequest):
     """A request of a signed-in person in an organisation, as the decorators below hand it to a view."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     org: Organization
     membership: Membership
     htmx: HtmxDetails
@@ -30,7 +31,7 @@ class OrgRequest(HttpRequest):
 class UserRequest(HttpRequest):
     """A request of a signed-in person, perhaps without an organisation yet."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     htmx: HtmxDetails
 
 
@@ -50,10 +51,10 @@ def user_required[**P](view: UserView[P]) -> View[P]:
     """Let signed-in people through; others go to the sign-in page and come back."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return _to_sign_in(request)
-        return view(request, *args, **kwargs)  # type: ignore[arg-type]
+        return _private(view(request, *args, **kwargs))  # type: ignore[arg-type]
 
     return guarded
 
@@ -78,7 +79,7 @@ def admin_required[**P](view: OrgView[P]) -> View[P]:
 
 def _guard[**P](view: OrgView[P], may: Callable[[Membership], bool]) -> View[P]:
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return _to_sign_in(request)
         membership = membership_of(request.user)
@@ -87,9 +88,15 @@ def _guard[**P](view: OrgView[P], may: Callable[[Membership], bool]) -> View[P]:
         if not may(membership):
             raise PermissionDenied("Your role in this organisation does not allow this.")
         request.membership, request.org = membership, membership.organization  # type: ignore[attr-defined]
-        return view(request, *args, **kwargs)  # type: ignore[arg-type]
+        return _private(view(request, *args, **kwargs))  # type: ignore[arg-type]
 
     return guarded
+
+
+def _private(answer: HttpResponseBase) -> HttpResponseBase:
+    """What one tenant sees is kept by no cache, the browser's included."""
+    patch_cache_control(answer, private=True, no_store=True)
+    return answer
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

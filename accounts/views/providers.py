@@ -79,8 +79,7 @@ def _store(request: OrgRequest, provider: str, api_key: str, check: Check) -> Ht
 
 
 def _template(request: OrgRequest) -> str:
-    fragment = "#check" if request.htmx and request.htmx.target == "check" else ""
-    return f"accounts/provider_connect.html{fragment}"
+    return "accounts/provider_connect.html#check" if request.htmx else "accounts/provider_connect.html"
 
 
 def _context(request: OrgRequest, provider: str, form: ProviderKeyForm, check: Check | None) -> dict[str, object]:

@@ -1,0 +1,93 @@
+"""A key is tested against a real server before it is stored."""
+
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from accounts.provider_check import Check, Verdict, check_key
+
+GOOD_KEY = "sk-good-0123456789"
+
+
+class Provider(BaseHTTPRequestHandler):
+    """Accepts one key, whichever header it comes in."""
+
+    asked: list[tuple[str, str]] = []
+    rejected_status = 401
+
+    def do_GET(self) -> None:
+        shown = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        shown = shown or self.headers.get("x-api-key", "") or self.headers.get("x-goog-api-key", "")
+        self.asked.append((self.path, self.headers["Host"]))
+        moved = shown == "sk-moved"
+        self.send_response(302 if moved else 200 if shown == GOOD_KEY else self.rejected_status)
+        if moved:
+            self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def provider(settings: Any) -> Iterator[int]:
+    """A provider on this machine, which the operator allows; its port."""
+    server = HTTPServer(("127.0.0.1", 0), Provider)
+    Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    settings.SHREDDER_OPENAI_BASE_URL = f"{base}/v1"
+    settings.SHREDDER_ANTHROPIC_BASE_URL = settings.SHREDDER_GEMINI_BASE_URL = base
+    settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS = True
+    Provider.asked.clear()
+    yield server.server_port
+    server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("openai", "/v1/models"), ("anthropic", "/v1/models"), ("google", "/v1beta/models?pageSize=1")]
+)
+def test_working_key_is_accepted_after_listing_models(provider: int, name: str, path: str) -> None:
+    assert check_key(name, GOOD_KEY) == Check(Verdict.ACCEPTED)
+    assert Provider.asked == [(path, f"127.0.0.1:{provider}")]
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "google"])
+@pytest.mark.usefixtures("provider")
+def test_wrong_key_is_rejected(name: str) -> None:
+    assert check_key(name, "sk-wrong").verdict is Verdict.REJECTED
+
+
+@pytest.mark.usefixtures("provider")
+def test_trouble_at_the_provider_says_nothing_about_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Provider, "rejected_status", 500)
+    assert check_key("openai", "sk-wrong").verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.usefixtures("provider")
+def test_redirect_is_not_followed() -> None:
+    assert check_key("openai", "sk-moved").verdict is Verdict.UNKNOWN
+    assert len(Provider.asked) == 1
+
+
+@pytest.mark.usefixtures("provider")
+def test_private_address_is_refused_before_any_byte(settings: Any) -> None:
+    settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS = False
+    found = check_key("openai", GOOD_KEY)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "127.0.0.1" in found.detail
+    assert Provider.asked == []
+
+
+def test_provider_that_is_away_is_named_without_the_key(settings: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: nobody answers here
+        settings.SHREDDER_OPENAI_BASE_URL = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS = True
+        found = check_key("openai", GOOD_KEY)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "could not be reached" in found.detail
+    assert GOOD_KEY not in found.detail
