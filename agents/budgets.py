@@ -83,7 +83,8 @@ def set_limit(budget: Budget, limit_pico: int | None, by: User | None) -> None:
     _bump(budget)
     budget.limit = limit_pico
     target = budget.agent.name if budget.agent else budget.organization.name
-    _audit(budget.organization, by, "budget.limit_set", target, {"from": _exact(before), "to": _exact(limit_pico)})
+    details = {"budget_id": str(budget.pk), "from": _exact(before), "to": _exact(limit_pico)}
+    _audit(budget.organization, by, "budget.limit_set", target, details)
 
 
 @transaction.atomic

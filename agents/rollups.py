@@ -12,8 +12,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Aggregate, Count, DecimalField, F, Q, QuerySet, Sum
-from django.db.models.functions import Cast, TruncHour
+from django.db.models import Aggregate, Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncHour
 
 from accounts.ids import made_at
 from accounts.models import Organization
@@ -32,14 +32,13 @@ HOUR = timedelta(hours=1)
 _GROUP = ("organization_id", "agent_id", "provider", "model")
 _ADMITTED = Q(seq=0) & ~Q(status=CallStatus.REFUSED)
 _REFUSED = Q(status=CallStatus.REFUSED)
-_WIDE = DecimalField(max_digits=30, decimal_places=0)  # a flood's repeats times its price may leave 64 bits
 _EVERY_INPUT = F("input_tokens") + F("cache_read_tokens") + F("cache_write_tokens") + F("cache_write_long_tokens")
 # Corrections are rows that carry the difference, so that sums take them like any other row.
 _OF_CALLS: dict[str, Aggregate] = {
     "call_count": Count("call_id", filter=_ADMITTED),
     "failed_count": Count("call_id", filter=_ADMITTED & Q(failed=True)),
     "refused_count": Sum("repeat_count", filter=_REFUSED, default=0),
-    "refused_pico": Sum(Cast("held_pico", _WIDE) * F("repeat_count"), filter=_REFUSED, default=0, output_field=_WIDE),
+    "refused_pico": Sum("held_pico", filter=_REFUSED, default=0),  # of a flood it is the sum already
     "cost_pico": Sum("cost_pico", default=0),
     "input_tokens": Sum(_EVERY_INPUT, default=0),
     "cache_read_tokens": Sum("cache_read_tokens", default=0),
@@ -84,6 +83,19 @@ def roll_days_again(organization: Organization, at: datetime) -> None:
         for hour in hours.order_by().values_list("hour", flat=True).distinct():
             for day in _closed_days_of(hour, organization.time_zone, at):
                 _write_day(organization.id, day, organization.time_zone)
+
+
+def sum_again(organization: Organization, since_at: datetime, at: datetime) -> None:
+    """Write an organisation's hours anew from the book, and every closed day: for rows that came in another way.
+
+    at: the database's clock.
+    """
+    with transaction.atomic():
+        hour = _hour(since_at)
+        while hour < at:
+            _write_hour(hour, {organization.id})
+            hour += HOUR
+        roll_days_again(organization, at)
 
 
 def _slices(at: datetime) -> Iterator[datetime]:

@@ -30,13 +30,13 @@ def budget_alerts(at: datetime, since_at: datetime) -> Iterator[Alert]:
         threshold = _threshold_to_tell(one, told[one.key])
         if threshold:
             yield _alert(one, AlertKind.THRESHOLD, at, threshold=threshold, limit=one.limit)
-        elif one.refusal is not None and not one.refusal.means_used_up:
+        elif one.refused is not None and not one.refused.means_used_up:
             yield _alert(one, AlertKind.TOO_LARGE, at)
 
 
 def _threshold_to_tell(standing: Standing, told: list[Told]) -> int:
     """The threshold to tell, or 0. A refusal at 80 % or more counts as if the whole limit were spent."""
-    used_up = standing.refusal is not None and standing.refusal.means_used_up
+    used_up = standing.refused is not None and standing.refused.means_used_up
     spent = standing.limit if used_up else standing.spent
     thresholds = standing.budget.thresholds
     if not reached(spent, standing.limit, thresholds):
@@ -62,7 +62,7 @@ def _told(standing: Iterable[Standing]) -> Mapping[Key, list[Told]]:
 
 def _spent_at_raise(standing: Standing, told: list[Told]) -> int:
     """What the window had spent when its limit was raised; looked up in the book, and only where it matters."""
-    if not told or standing.limit <= told[-1].limit or standing.balance_id is None:
+    if not told or standing.limit <= told[-1].limit:
         return 0
     known = reached(told[-1].spent, standing.limit, standing.budget.thresholds)
     if known == reached(standing.spent, standing.limit, standing.budget.thresholds):
@@ -70,38 +70,38 @@ def _spent_at_raise(standing: Standing, told: list[Told]) -> int:
     raised_at = _raised_at(standing.budget)
     if raised_at is None:
         return told[-1].spent
-    first_id, last_id = call_ids(Period(standing.window_start, raised_at))
+    first_id, last_id = call_ids(Period(standing.balance.window_start, raised_at))
     charged = Call.objects.filter(
         organization_id=standing.budget.organization_id, call_id__gte=first_id, call_id__lte=last_id,
-        balance_ids__contains=[standing.balance_id], ended_at__lte=raised_at,
+        balance_ids__contains=[standing.balance.id], ended_at__lte=raised_at,
     )  # fmt: skip
     return int(charged.aggregate(sum=Sum(_CHARGED[Unit(standing.budget.unit)]))["sum"] or 0)
 
 
 def _raised_at(budget: Budget) -> datetime | None:
     edits = AuditEntry.objects.filter(
-        organization_id=budget.organization_id, action="budget.limit_set", details__budget_id=budget.id
+        organization_id=budget.organization_id, action="budget.limit_set", details__budget_id=str(budget.id)
     )
     return edits.order_by("-at").values_list("at", flat=True).first()
 
 
 def _alert(standing: Standing, kind: AlertKind, at: datetime, *, threshold: int = 0, limit: int = 0) -> Alert:
-    budget = standing.budget
+    budget, balance = standing.budget, standing.balance
     return Alert(
         organization=budget.organization, agent_id=budget.agent_id, kind=kind, budget_id=budget.id,
-        subject=standing.subject, window_start=standing.window_start, window_end=standing.window_end,
+        subject=balance.subject, window_start=balance.window_start, window_end=balance.window_end,
         threshold=threshold, limit=limit, facts=_facts(standing, at),
     )  # fmt: skip
 
 
 def _facts(standing: Standing, at: datetime) -> dict[str, Any]:
     """Names and exact amounts as they are now: the message tells them later, whatever happens meanwhile."""
-    budget, refusal = standing.budget, standing.refusal
+    budget, refused = standing.budget, standing.refused
     facts: dict[str, Any] = {
         "organization": budget.organization.name,
         "agent": budget.agent.name if budget.agent else "",
         "scope": budget.scope,
-        "scope_name": budget.scope_name or standing.subject,
+        "scope_name": budget.scope_name or standing.balance.subject,
         "unit": budget.unit,
         "window": budget.window,
         "mode": budget.mode,
@@ -110,8 +110,8 @@ def _facts(standing: Standing, at: datetime) -> dict[str, Any]:
         "time_zone": budget.organization.time_zone,
         "rate_pico_per_hour": _rate_pico_per_hour(budget, at),
     }
-    if refusal is not None:
-        facts |= {"refused_at": refusal.spent, "asked": refusal.asked, "call_id": str(refusal.call_id)}
+    if refused is not None:
+        facts |= {"refused_at": refused.spent, "asked": refused.asked, "call_id": str(refused.call_id)}
     return facts
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from accounts.ids import uuid7
 from agents.models import Balance, Basis, Budget, Call, CallStatus, Scope
+from proxy.errors import BudgetExceeded
 from tests.cast import Person
 
 USD = 10**12
@@ -45,13 +46,14 @@ def call(person: Person, at: datetime, **columns: Any) -> Call:
 
 
 def refuse(person: Person, budget: Budget, at: datetime, *, spent_cents: int, asked_cents: int = 50) -> Call:
-    """Add a refusal by the budget to the book, with the numbers of that moment."""
-    facts = {
-        "budget_id": budget.id, "subject": "", "window_start": midnight(at).isoformat(),
-        "window_end": (midnight(at) + DAY).isoformat(), "limit": budget.limit, "spent": spent_cents * USD // 100,
-        "held": 0, "asked": asked_cents * USD // 100,
-    }  # fmt: skip
+    """Add a refusal by the budget to the book as the proxy writes it, with the numbers of that moment."""
+    spend(budget, spent_cents, at)
+    refusal = BudgetExceeded(
+        agent=person.agent.name, scope=budget.scope, name=person.agent.name, unit=budget.unit, window=budget.window,
+        limit=budget.limit or 0, spent=spent_cents * USD // 100, held=0, asked=asked_cents * USD // 100,
+        resets_at=midnight(at) + DAY,
+    )  # fmt: skip
     return call(
-        person, at, status=CallStatus.REFUSED, basis=Basis.NONE, cost_pico=0, held_pico=facts["asked"],
-        reason="budget_exceeded", facts=facts, input_tokens=0, output_tokens=0,
+        person, at, status=CallStatus.REFUSED, basis=Basis.NONE, cost_pico=0, held_pico=refusal.asked,
+        reason=refusal.reason, facts=refusal.facts(), input_tokens=0, output_tokens=0,
     )  # fmt: skip

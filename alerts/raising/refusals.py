@@ -1,0 +1,89 @@
+"""Calls that budgets could not cover, as the book keeps them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils.dateparse import parse_datetime
+
+from agents.models import Balance, Call, CallStatus, Scope, Unit
+from agents.money import parse_usd
+from agents.reports.days import Period, call_ids
+from alerts.thresholds import refusal_means_used_up
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a refusal happened: one window of one budget, in the words of the refusal."""
+
+    organization_id: UUID
+    agent_id: UUID | None  # none for the organisation's budgets
+    scope: str
+    unit: str
+    window: str
+    subject: str
+    window_end: datetime | None
+
+    @classmethod
+    def of_balance(cls, balance: Balance) -> "Place":
+        """The place that a balance stands for."""
+        budget = balance.budget
+        return cls(
+            budget.organization_id, budget.agent_id, budget.scope, budget.unit, budget.window, balance.subject,
+            balance.window_end,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call that a budget could not cover, with the budget's numbers of that moment, in its unit."""
+
+    call_id: UUID
+    limit: int
+    spent: int
+    asked: int
+
+    @property
+    def means_used_up(self) -> bool:
+        """Whether it counts as 100 %, rather than as a call too large for what is left."""
+        return refusal_means_used_up(self.spent, self.limit)
+
+
+def refusals(period: Period) -> dict[Place, Refused]:
+    """The first refusal of each place under its last limit, or the first that means "used up" where there is one.
+
+    period: when they ended, by the database's clock.
+    """
+    first_id, last_id = call_ids(period)
+    rows = Call.objects.filter(
+        call_id__gte=first_id, call_id__lte=last_id, ended_at__gte=period.start_at, status=CallStatus.REFUSED,
+        reason="budget_exceeded", practice=False, facts__isnull=False,
+    ).order_by("ended_at")  # fmt: skip
+    found: dict[Place, Refused] = {}
+    for row in rows.values("call_id", "organization_id", "agent_id", "facts").iterator():
+        place, refused = _place(row), _refused(row)
+        known = found.setdefault(place, refused)
+        if refused.limit != known.limit or (refused.means_used_up and not known.means_used_up):
+            found[place] = refused
+    return found
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    facts = row["facts"]
+    agent_id = None if facts["scope"] == Scope.ORGANIZATION else row["agent_id"]
+    window_end = parse_datetime(facts["resets_at"]) if facts["resets_at"] else None
+    subject = facts.get("subject", "")
+    return Place(row["organization_id"], agent_id, facts["scope"], facts["unit"], facts["window"], subject, window_end)
+
+
+def _refused(row: Mapping[str, Any]) -> Refused:
+    facts = row["facts"]
+    limit, spent, asked = (_whole(facts[name], facts["unit"]) for name in ("limit", "spent", "asked"))
+    return Refused(row["call_id"], limit, spent, asked)
+
+
+def _whole(exact: str, unit: str) -> int:
+    """An exact amount of a refusal in the budget's unit: dollars are written as decimals."""
+    return parse_usd(exact) if unit == Unit.USD else int(exact)
