@@ -1,0 +1,38 @@
+import json
+import logging
+import sys
+
+import pytest
+
+from shredder.logs import JSONFormatter, redact
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("key awx_live_ab12cd34_secret!", "key awx_live_…"),
+        ('{"key": "awx_test_ab12", "other": 1}', '{"key": "awx_test_…", "other": 1}'),
+        ("sk-proj-abc_DEF-123 and more", "sk-… and more"),
+        ("Authorization: Bearer abc.def.ghi", "Authorization: Bearer …"),
+        ("authorization: bearer abc", "authorization: bearer …"),
+        ("x-goog-api-key AIzaSyD-1234", "x-goog-api-key AIza…"),
+        ("nothing secret: task-list, risk-free", "nothing secret: task-list, risk-free"),
+    ],
+)
+def test_keys_are_taken_out(text: str, expected: str) -> None:
+    assert redact(text) == expected
+
+
+def test_a_line_is_json_and_no_field_keeps_a_key() -> None:
+    record = logging.LogRecord("proxy", logging.INFO, "file", 1, "call with %s", ("awx_live_secret",), None)
+    record.header = {"authorization": "Bearer sk-ant-secret"}
+    try:
+        raise ValueError("awx_live_hidden")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    line = JSONFormatter().format(record)
+    facts = json.loads(line)
+    assert facts["event"] == "call with awx_live_…"
+    assert facts["level"] == "info"
+    assert "secret" not in line
+    assert "hidden" not in line
