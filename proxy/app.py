@@ -39,6 +39,11 @@ async def shutdown() -> None:
         _process = None
 
 
+def ready() -> bool:
+    """Whether a call that comes now can be admitted."""
+    return _process is not None and not _process.stopping and _process.ledger.ready
+
+
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request below /proxy."""
     incoming = Incoming(scope, receive, uuid7())

@@ -42,7 +42,7 @@ class Application:
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
         elif scope["path"] in health.PATHS:
-            await health.answer(scope, send, started=self.started)
+            await health.answer(scope, send, serving=self.started and (self.proxy is None or self.proxy.ready()))
         elif self.proxy and _is_under_proxy(scope["path"]):
             await self.proxy.application(scope, receive, send)
         elif self.has_pages and not _is_under_proxy(scope["path"]):

@@ -21,16 +21,16 @@ PATHS = ("/healthz", "/readyz", "/metrics")
 _migrated = False
 
 
-async def answer(scope: Scope, send: Send, *, started: bool) -> None:
+async def answer(scope: Scope, send: Send, *, serving: bool) -> None:
     """Answer one of PATHS.
 
-    started: whether all that this process mounts has started.
+    serving: whether all that this process mounts has started and can admit calls.
     """
     if scope["path"] == "/healthz":
         await reply(send, 200, b"ok\n")
     elif scope["path"] == "/readyz":
         # Its own thread each time: a database that hangs must not queue up behind the last question.
-        fault = await sync_to_async(_fault_of_database, thread_sensitive=False)() if started else "starting"
+        fault = await sync_to_async(_fault_of_database, thread_sensitive=False)() if serving else "not admitting calls"
         await reply(send, 503 if fault else 200, (fault or "ready").encode() + b"\n")
     elif _may_see_metrics(scope):
         text = await sync_to_async(_metrics, thread_sensitive=False)()

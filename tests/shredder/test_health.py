@@ -11,9 +11,9 @@ from shredder import health
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def get(path: str, *, started: bool = True, client: str = "127.0.0.1", **headers: str) -> httpx.Response:
+async def get(path: str, *, serving: bool = True, client: str = "127.0.0.1", **headers: str) -> httpx.Response:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await health.answer(scope, send, started=started)
+        await health.answer(scope, send, serving=serving)
 
     transport = httpx.ASGITransport(app, client=(client, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://any.host") as http:
@@ -21,13 +21,13 @@ async def get(path: str, *, started: bool = True, client: str = "127.0.0.1", **h
 
 
 async def test_a_living_process_says_so_whatever_its_servers_do() -> None:
-    response = await get("/healthz", started=False)
+    response = await get("/healthz", serving=False)
     assert (response.status_code, response.text) == (200, "ok\n")
 
 
 async def test_ready_means_that_calls_can_be_served(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await get("/readyz")).status_code == 200
-    assert (await get("/readyz", started=False)).text == "starting\n"
+    assert (await get("/readyz", serving=False)).text == "not admitting calls\n"
 
     def refuse(self: Any) -> None:
         raise OperationalError("no")
