@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 _DENIED = tuple(
     ip_network(name)
     for name in (
-        "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "fec0::/10", "100.64.0.0/10", "192.88.99.0/24", "3fff::/20",
+        "100.64.0.0/10", "192.88.99.0/24",
+        "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "3fff::/20", "fec0::/10",
     )
 )  # fmt: skip
 

@@ -102,11 +102,11 @@ def test_charlie_finds_nothing_of_acmes(page: Page) -> None:
 def test_charlie_reads_no_name_of_acmes(page: Page) -> None:
     alice, charlie = cast.alice(), cast.charlie()
     values_of(alice)
-    type(alice.organization).objects.filter(id=alice.organization.id).update(name="Canary organisation")
-    Agent.objects.filter(id=alice.agent.id).update(name="Canary agent", slug="canary-agent")
+    type(alice.organization).objects.filter(id=alice.organization.id).update(name="Wombat organisation")
+    Agent.objects.filter(id=alice.agent.id).update(name="Wombat agent", slug="wombat-agent")
     shown = browser(charlie).get(page.address(values_of(charlie)))
     if shown.status_code == 200:
-        assert "canary" not in shown.content.decode().lower()
+        assert "wombat" not in shown.content.decode().lower()
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
