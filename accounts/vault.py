@@ -37,7 +37,7 @@ def unseal(sealed: bytes, *, binding: bytes) -> str:
     """Decrypt what `seal` made; raises SealBroken."""
     header, nonce, body = sealed[:2], sealed[2 : 2 + _NONCE_BYTES], sealed[2 + _NONCE_BYTES :]
     cipher = _ring(tuple(settings.SHREDDER_VAULT_KEYS)).get(header[1]) if len(header) == 2 else None
-    if cipher is None or header[0] != _VERSION:
+    if cipher is None or header[0] != _VERSION or len(nonce) < _NONCE_BYTES:
         raise SealBroken
     try:
         return cipher.decrypt(nonce, body, header + binding).decode()
