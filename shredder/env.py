@@ -117,8 +117,13 @@ def number(name: str, default: int) -> int:
     return int(_read(env.int, name, default))
 
 
-def _read(parse: Callable[..., Any], name: str, default: object) -> Any:
+def seconds(name: str) -> dict[str, float]:
+    """Durations by name: `connect=2.5,total=600`."""
+    return dict(_read(env.dict, name, {}, subcast_values=float))
+
+
+def _read(parse: Callable[..., Any], name: str, default: object, **options: Any) -> Any:
     try:
-        return parse(name, default)
+        return parse(name, default, **options)
     except EnvError as error:
         raise ImproperlyConfigured(str(error)) from None

@@ -33,7 +33,7 @@ SHREDDER_ANTHROPIC_BASE_URL = env.env.str("SHREDDER_ANTHROPIC_BASE_URL", "")
 SHREDDER_GEMINI_BASE_URL = env.env.str("SHREDDER_GEMINI_BASE_URL", "")
 SHREDDER_ALLOW_PRIVATE_UPSTREAMS = env.switch("SHREDDER_ALLOW_PRIVATE_UPSTREAMS")
 # Time-outs of provider calls where they differ from the defaults, such as "connect=2,total=60" (docs/proxy.md).
-SHREDDER_PROXY_SECONDS: dict[str, float] = env.env.dict("SHREDDER_PROXY_SECONDS", {}, subcast_values=float)
+SHREDDER_PROXY_SECONDS: dict[str, float] = env.seconds("SHREDDER_PROXY_SECONDS")
 SHREDDER_METRICS_TOKEN = env.env.str("SHREDDER_METRICS_TOKEN", "")
 
 # Code
