@@ -12,12 +12,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Aggregate, Count, F, Q, QuerySet, Sum
+from django.db.models import Aggregate, Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncHour
 
 from accounts.ids import made_at
 from accounts.models import Organization
-from agents.models import Call, CallStatus, DailyUsage, HourlyUsage, Mark
+from agents.models import Call, CallStatus, DailyUsage, HourlyUsage, Mark, Window
+from agents.windows import window_of
 
 MARK = "sums"
 # Rows carry the moment at which their transaction looked at the clock and are seen when it commits.
@@ -44,6 +45,7 @@ _OF_CALLS: dict[str, Aggregate] = {
     "cache_read_tokens": Sum("cache_read_tokens", default=0),
     "output_tokens": Sum("output_tokens", default=0),
 }
+SUM_NAMES = tuple(_OF_CALLS)
 _OF_HOURS: dict[str, Aggregate] = {name: Sum(name, default=0) for name in _OF_CALLS}
 
 type Hours = dict[datetime, set[UUID]]  # hour in UTC → organisations with calls reserved in it
@@ -72,32 +74,6 @@ def rolled_until() -> datetime | None:
     return Mark.of(MARK)
 
 
-def roll_days_again(organization: Organization, at: datetime) -> None:
-    """Write every closed day of an organisation anew, as its time zone has it now; hours do not depend on it.
-
-    at: the database's clock.
-    """
-    hours = HourlyUsage.objects.filter(organization_id=organization.id)
-    with transaction.atomic():
-        DailyUsage.objects.filter(organization_id=organization.id).delete()
-        for hour in hours.order_by().values_list("hour", flat=True).distinct():
-            for day in _closed_days_of(hour, organization.time_zone, at):
-                _write_day(organization.id, day, organization.time_zone)
-
-
-def sum_again(organization: Organization, since_at: datetime, at: datetime) -> None:
-    """Write an organisation's hours anew from the book, and every closed day: for rows that came in another way.
-
-    at: the database's clock.
-    """
-    with transaction.atomic():
-        hour = _hour(since_at)
-        while hour < at:
-            _write_hour(hour, {organization.id})
-            hour += HOUR
-        roll_days_again(organization, at)
-
-
 def _slices(at: datetime) -> Iterator[datetime]:
     """The ends of the slices from the mark to `at`."""
     mark = Mark.of(MARK)
@@ -117,6 +93,8 @@ def _roll_slice(until_at: datetime) -> int:
     for hour, organization_ids in sorted(hours.items()):
         _write_hour(hour, organization_ids)
     zones = dict(Organization.objects.values_list("id", "time_zone"))
+    for organization in _with_changed_zone(set().union(*hours.values())):
+        _write_days_again(organization, until_at)
     for organization_id, days in _due_days(hours, zones, mark, until_at).items():
         for day in days:
             _write_day(organization_id, day, zones[organization_id])
@@ -163,26 +141,55 @@ def _due_days(hours: Hours, zones: Mapping[UUID, str], mark: datetime | None, un
 
 def _with_calls(day: date, zone: str) -> Iterable[UUID]:
     """The organisations, of whatever zone, with calls in the hours of a day."""
-    start_at, end_at = day_period(day, zone)
+    start_at, end_at = _bounds(day, zone)
     used = HourlyUsage.objects.filter(hour__gt=start_at - HOUR, hour__lt=end_at)
     return used.order_by().values_list("organization_id", flat=True).distinct()
+
+
+def _with_changed_zone(organization_ids: set[UUID]) -> QuerySet[Organization]:
+    """Those of the organisations whose days were written for another zone."""
+    written = DailyUsage.objects.filter(organization_id=OuterRef("id")).order_by("-day").values("time_zone")[:1]
+    organizations = Organization.objects.filter(id__in=organization_ids).annotate(written=Subquery(written))
+    return organizations.exclude(written=None).exclude(written=F("time_zone"))
+
+
+def _write_days_again(organization: Organization, at: datetime) -> None:
+    """Write every closed day of an organisation as its zone has it now; hours are UTC's and stay."""
+    DailyUsage.objects.filter(organization_id=organization.id).delete()
+    hours = HourlyUsage.objects.filter(organization_id=organization.id).order_by().values_list("hour", flat=True)
+    closed = {day for hour in hours.distinct() for day in _closed_days_of(hour, organization.time_zone, at)}
+    for day in sorted(closed):
+        _write_day(organization.id, day, organization.time_zone)
 
 
 def _closed_days_of(hour: datetime, zone: str, at: datetime) -> set[date]:
     """The days that an hour of UTC belongs to, one or two, where they are over."""
     last_closed = _last_closed_day(zone, at)
-    both = {moment.astimezone(ZoneInfo(zone)).date() for moment in (hour, hour + HOUR - timedelta(microseconds=1))}
+    both = {_day_of(moment, zone) for moment in (hour, hour + HOUR - timedelta(microseconds=1))}
     return {day for day in both if day <= last_closed}
 
 
 def _last_closed_day(zone: str, at: datetime) -> date:
     """The last day whose calls have all ended."""
-    return (at - SETTLE_GRACE).astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
+    return _day_of(at - SETTLE_GRACE, zone) - timedelta(days=1)
+
+
+def _day_of(at: datetime, zone: str) -> date:
+    """The day of a zone that the ledger counts an instant to, which near a midnight that comes twice is not plain."""
+    start_at = window_of(Window.DAY, zone, at).start
+    return (start_at + 12 * HOUR).astimezone(ZoneInfo(zone)).date()
+
+
+def _bounds(day: date, zone: str) -> tuple[datetime, datetime]:
+    """The first instant of a day in a zone and of the next; 23 or 25 hours apart when the clocks change."""
+    window = window_of(Window.DAY, zone, datetime.combine(day, time(12), ZoneInfo(zone)))
+    assert window.end is not None
+    return window.start, window.end
 
 
 def _write_day(organization_id: UUID, day: date, zone: str) -> None:
     """Sum one day of an organisation from its hours, and from the book where a zone's midnight cuts an hour."""
-    start_at, end_at = day_period(day, zone)
+    start_at, end_at = _bounds(day, zone)
     first_at, last_at = _next_hour(start_at), _hour(end_at)
     hours = HourlyUsage.objects.filter(organization_id=organization_id, hour__gte=first_at, hour__lt=last_at)
     sums: defaultdict[Group, Counter[str]] = defaultdict(Counter)
@@ -194,13 +201,9 @@ def _write_day(organization_id: UUID, day: date, zone: str) -> None:
             for group, part in _summed(edge, _OF_CALLS):
                 sums[group].update(part)
     DailyUsage.objects.filter(organization_id=organization_id, day=day).delete()
-    DailyUsage.objects.bulk_create(DailyUsage(day=day, **_names(group), **part) for group, part in sums.items())
-
-
-def day_period(day: date, zone: str) -> tuple[datetime, datetime]:
-    """The first moment of a day in a zone and of the next, in UTC; 23 or 25 hours apart when the clocks change."""
-    start, end = (datetime.combine(one, time.min, ZoneInfo(zone)) for one in (day, day + timedelta(days=1)))
-    return start.astimezone(UTC), end.astimezone(UTC)
+    DailyUsage.objects.bulk_create(
+        DailyUsage(day=day, time_zone=zone, **_names(group), **part) for group, part in sums.items()
+    )
 
 
 def _book(start_at: datetime, end_at: datetime) -> QuerySet[Call]:

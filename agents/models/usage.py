@@ -44,6 +44,7 @@ class DailyUsage(UsageSums):
     """One day of the book in the organisation's time zone."""
 
     day = models.DateField()
+    time_zone = models.CharField(max_length=64, default="")  # whose day it is; another zone's days are written anew
 
     class Meta:
         db_table = "daily_usage"
