@@ -102,10 +102,16 @@ def database_template(django_test_environment: None, django_db_blocker: Any) -> 
 @pytest.fixture(scope="module")
 def committed_database(database_template: str, django_db_blocker: Any) -> Iterator[str]:
     """A database of the module's own whose rows other processes see; the ORM of the tests works on it."""
+    with _copy_of(database_template, django_db_blocker) as name:
+        yield name
+
+
+@contextmanager
+def _copy_of(template: str, blocker: Any) -> Iterator[str]:
     connection = connections["default"]
     before, name = connection.settings_dict["NAME"], f"proxy_{secrets.token_hex(4)}"
-    with django_db_blocker.unblock():
-        _administer(f"CREATE DATABASE {name} TEMPLATE {database_template}")
+    with blocker.unblock():
+        _administer(f"CREATE DATABASE {name} TEMPLATE {template}")
         connection.close()
         connection.settings_dict["NAME"] = name
         try:

@@ -1,0 +1,126 @@
+"""A whole installation for the proxy's tests: web process, provider fake and people, all real but the provider."""
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import anthropic
+import httpx
+import openai
+
+from accounts import credentials
+from agents import budgets, keys
+from agents.models import Agent, Balance, Call, KeyMode, Reservation
+from agents.money import parse_usd
+from tests import cast
+from tests.fakes.servers import ProviderFake, provider_fake
+from tests.servers import ProxyServer, proxy_server
+
+PROVIDER_KEY = "sk-fake-provider-key"
+SETTLED_SECONDS_MAX = 15.0
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """An agent of a test's own with a budget and a live key."""
+
+    agent: Agent
+    key: str
+
+    @property
+    def spent_pico(self) -> int:
+        return self._balance("spent")
+
+    @property
+    def held_pico(self) -> int:
+        return self._balance("held")
+
+    def calls(self) -> list[Call]:
+        """Its rows of the book, oldest first."""
+        return list(Call.objects.filter(agent_id=self.agent.id).order_by("call_id", "seq"))
+
+    def _balance(self, name: str) -> int:
+        balance = Balance.objects.filter(budget__agent=self.agent, practice=False).first()
+        return 0 if balance is None else int(getattr(balance, name))
+
+
+@dataclass(frozen=True)
+class Stage:
+    server: ProxyServer
+    fake: ProviderFake
+    alice: cast.Person
+    charlie: cast.Person
+
+    def worker(self, daily_usd: str = "5") -> Worker:
+        """A new agent of Alice's organisation."""
+        organization, user = self.alice.organization, self.alice.user
+        name = f"worker-{next(_numbers)}"
+        agent = budgets.create_agent(organization, name, daily_limit_pico=parse_usd(daily_usd), by=user)
+        return Worker(agent, keys.issue(agent, KeyMode.LIVE, by=user)[1])
+
+    def openai_client(self, key: str, **options: object) -> openai.OpenAI:
+        """The real client, set up as the documentation says."""
+        return openai.OpenAI(base_url=self.server.openai_base_url, api_key=key, **options)  # type: ignore[arg-type]
+
+    def anthropic_client(self, key: str, **options: object) -> anthropic.Anthropic:
+        """The real client, set up as the documentation says."""
+        return anthropic.Anthropic(base_url=self.server.anthropic_base_url, api_key=key, **options)  # type: ignore[arg-type]
+
+    def direct_openai(self) -> openai.OpenAI:
+        """The same client without us."""
+        return openai.OpenAI(base_url=self.fake.openai_base_url, api_key=PROVIDER_KEY)
+
+    def direct_anthropic(self) -> anthropic.Anthropic:
+        """The same client without us."""
+        return anthropic.Anthropic(base_url=self.fake.anthropic_base_url, api_key=PROVIDER_KEY)
+
+    def post(self, key: str, path: str = "/v1/chat/completions", **options: object) -> httpx.Response:
+        """A bare request below /proxy."""
+        headers = {"authorization": f"Bearer {key}"} | dict(options.pop("headers", {}))  # type: ignore[call-overload]
+        url = f"{self.server.address}/proxy{path}"
+        return httpx.post(url, headers=headers, timeout=60, **options)  # type: ignore[arg-type]
+
+    def get(self, key: str, path: str) -> httpx.Response:
+        """A bare GET below /proxy."""
+        url = f"{self.server.address}/proxy{path}"
+        return httpx.get(url, headers={"authorization": f"Bearer {key}"}, timeout=60)
+
+
+@contextmanager
+def stage(folder: Path, *, workers: int = 1, environment: Mapping[str, str] | None = None) -> Iterator[Stage]:
+    """Set the stage; the caller has given it a database."""
+    alice, charlie = cast.alice(), cast.charlie()
+    for provider in ("openai", "anthropic"):
+        credentials.connect(alice.organization, provider, PROVIDER_KEY, by=alice.user)
+    with provider_fake(folder, key=PROVIDER_KEY) as fake:
+        variables = {
+            "SHREDDER_OPENAI_BASE_URL": fake.openai_base_url,
+            "SHREDDER_ANTHROPIC_BASE_URL": fake.anthropic_base_url,
+        } | dict(environment or {})
+        with proxy_server(folder / "server.log", workers=workers, environment=variables) as server:
+            yield Stage(server, fake, alice, charlie)
+
+
+def settled(call_id: str | UUID) -> Call:
+    """The call's row, as soon as it is there."""
+    deadline = time.monotonic() + SETTLED_SECONDS_MAX
+    while time.monotonic() < deadline:
+        row = Call.objects.filter(call_id=str(call_id)).first()
+        if row is not None:
+            return row
+        time.sleep(0.01)
+    raise AssertionError(f"call {call_id} has no row; reserved: {Reservation.objects.count()}")
+
+
+def all_settled() -> None:
+    """Wait until no call runs any more."""
+    deadline = time.monotonic() + SETTLED_SECONDS_MAX
+    while Reservation.objects.exists():
+        assert time.monotonic() < deadline, f"{Reservation.objects.count()} reservations are still open"
+        time.sleep(0.02)
