@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import cast
+from typing import ClassVar, cast
 
 from django.db import connection, models
 
@@ -11,6 +11,8 @@ class Mark(models.Model):
 
     name = models.CharField(max_length=40, primary_key=True)
     until_at = models.DateTimeField()  # the database's clock
+
+    objects: ClassVar[models.Manager[Mark]] = models.Manager()
 
     class Meta:
         db_table = "mark"
