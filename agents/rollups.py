@@ -74,6 +74,19 @@ def rolled_until() -> datetime | None:
     return Mark.of(MARK)
 
 
+def sum_again(organization: Organization, since_at: datetime, at: datetime) -> None:
+    """Write an organisation's hours since a moment anew, and every closed day: for rows that came in another way.
+
+    at: the database's clock.
+    """
+    with transaction.atomic():
+        hour = _hour(since_at)
+        while hour < at:
+            _write_hour(hour, {organization.id})
+            hour += HOUR
+        _write_days_again(organization, at)
+
+
 def _slices(at: datetime) -> Iterator[datetime]:
     """The ends of the slices from the mark to `at`."""
     mark = Mark.of(MARK)
