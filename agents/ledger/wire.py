@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 FLUSH = """
 SELECT flushed_at, outcomes, codes, limits, spent, held, refused_at, refused_spent, refused_held
-FROM ledger_flush(%s::uuid, %s::uuid[], %s::json, %s::bigint[], %s::text[], %s::integer[], %s::integer[], %s::uuid[],
-                  %s::uuid[], %s::bigint[], %s::bigint[], %s::boolean[], %s::uuid[], %s::integer[], %s::bigint[],
-                  %s::bigint[], %s::double precision[], %s::text[])
+FROM ledger_flush(%s::uuid, %s::uuid[], %s::json, %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[],
+                  %s::integer[], %s::integer[], %s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::boolean[],
+                  %s::uuid[], %s::integer[], %s::bigint[], %s::bigint[], %s::double precision[], %s::text[])
 """
 
 # Longest texts of the book's columns; more is cut, because a call that happened must be booked.

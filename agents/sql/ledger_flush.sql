@@ -1,11 +1,13 @@
 -- One batch of a process: endings first, then asks, all of them one commit. docs/ledger.md tells it step by step.
 -- Asks come in groups of the same agent, versions and balances. p_balances: every balance that an ask names, distinct
--- and ascending; p_group_places: positions in it, group after group, each beginning at p_group_starts[group].
+-- and ascending; p_asked_*: what all asks together want of each; p_group_places: positions in p_balances, group after
+-- group, each beginning at p_group_starts[group].
 -- codes (NULL: all admitted): 0 admitted, 1 admitted before, 2 stale, 3 window over, 4 refused, 5 ended before,
 -- 6 id from another day. limits (NULL: none), spent and held answer p_balances as they are after this flush.
 -- Longer than others because its order is the safety: lock, endings, facts, admission, holds, one update.
 CREATE FUNCTION ledger_flush(
-    p_owner uuid, p_ending_ids uuid[], p_endings json, p_balances bigint[],
+    p_owner uuid, p_ending_ids uuid[], p_endings json,
+    p_balances bigint[], p_asked_usd bigint[], p_asked_tokens bigint[], p_asked_calls bigint[],
     p_group_balances text[], p_group_places integer[], p_group_starts integer[],
     p_group_organizations uuid[], p_group_agents uuid[], p_group_organization_versions bigint[],
     p_group_agent_versions bigint[], p_group_practice boolean[],
@@ -14,22 +16,27 @@ CREATE FUNCTION ledger_flush(
     OUT held bigint[], OUT refused_at integer[], OUT refused_spent bigint[], OUT refused_held bigint[])
     LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    nothing constant bigint[] := '{}';
-    unlimited constant bigint := 9223372036854775807;
-    locked bigint[] := p_balances;
+    wanted bigint[] := p_balances;
+    locked bigint[];
+    units text[]; caps bigint[]; bounds bigint[]; overs boolean[];  -- facts of locked balances
+    spents bigint[]; helds bigint[];                                -- what they will be after this flush
+    more_spent bigint[]; more_held bigint[];                        -- what this flush adds
     ended uuid[];
     deltas ledger_delta[] := '{}';
+    d ledger_delta;
     late record;
     put record;
-    facts record;
-    ask_count integer := cardinality(p_ids);
+    is_plain boolean := true;
+    seat integer[];                                                 -- place in p_balances -> place in locked
+    n integer;
 BEGIN
     PERFORM ledger_assert_read_committed();
     flushed_at := clock_timestamp();
     IF cardinality(p_ending_ids) > 0 THEN
-        locked := locked || ledger_balances_of(p_ending_ids);
+        wanted := wanted || ledger_balances_of(p_ending_ids);
     END IF;
-    PERFORM 1 FROM balance WHERE id = ANY (locked) ORDER BY id FOR NO KEY UPDATE;
+    SELECT array_agg(id) INTO locked
+    FROM (SELECT id FROM balance WHERE id = ANY (wanted) ORDER BY id FOR NO KEY UPDATE) b;
 
     IF cardinality(p_ending_ids) > 0 THEN
         SELECT b.ended, coalesce(b.deltas, '{}') INTO ended, deltas FROM ledger_settle_batch(p_endings, flushed_at) b;
@@ -40,30 +47,64 @@ BEGIN
         END IF;
     END IF;
 
-    IF ask_count > 0 THEN
-        facts := ledger_facts(flushed_at, p_balances, deltas, p_groups, p_usd, p_tokens, p_group_places, p_group_starts);
-        codes := ledger_doubts(flushed_at, facts.over, p_group_places, p_group_starts, p_group_organizations,
-                               p_group_agents, p_group_organization_versions, p_group_agent_versions, p_ids, p_groups);
-        IF NOT facts.fits OR codes IS NOT NULL THEN
-            codes := ledger_codes_of_known(coalesce(codes, array_fill(0::smallint, ARRAY[ask_count])), p_owner, p_ids, p_usd);
+    -- Facts come from a statement of their own, after the lock (rule 4).
+    SELECT array_agg(f.unit), array_agg(f.cap), array_agg(f.bound), array_agg(f.over), array_agg(f.spent),
+           array_agg(f.held), array_agg(0::bigint), array_agg(0::bigint)
+    INTO units, caps, bounds, overs, spents, helds, more_spent, more_held
+    FROM (SELECT g.unit, g."limit" AS cap, coalesce(b.window_end <= flushed_at, false) AS over, b.spent, b.held,
+                 CASE WHEN g.mode = 'hard' AND g."limit" IS NOT NULL THEN g."limit" ELSE 9223372036854775807 END AS bound
+          FROM balance b JOIN budget g ON g.id = b.budget_id WHERE b.id = ANY (locked) ORDER BY b.id) f;
+    FOREACH d IN ARRAY deltas LOOP
+        n := ledger_seat(locked, d.balance_id);
+        more_held[n] := more_held[n] + CASE units[n] WHEN 'usd' THEN d.held_usd WHEN 'tokens' THEN d.held_tokens
+                                                     ELSE d.held_calls END;
+        more_spent[n] := more_spent[n] + CASE units[n] WHEN 'usd' THEN d.spent_usd WHEN 'tokens' THEN d.spent_tokens
+                                                       ELSE d.spent_calls END;
+    END LOOP;
+
+    IF cardinality(p_ids) > 0 THEN
+        FOR i IN 1 .. cardinality(p_balances) LOOP
+            n := array_position(locked, p_balances[i]);
+            seat[i] := n;
+            -- All asks together stay within every limit: the usual case, decided at once.
+            is_plain := is_plain AND n IS NOT NULL AND NOT overs[n] AND bounds[n] - spents[n] - more_spent[n] - helds[n]
+                - more_held[n] >= CASE units[n] WHEN 'usd' THEN p_asked_usd[i] WHEN 'tokens' THEN p_asked_tokens[i]
+                                                ELSE p_asked_calls[i] END;
+        END LOOP;
+        IF NOT (is_plain AND ledger_is_current(flushed_at, p_group_organizations, p_group_agents,
+                                               p_group_organization_versions, p_group_agent_versions, p_ids)) THEN
+            is_plain := false;
+            codes := ledger_doubts(flushed_at, seat, overs, p_group_places, p_group_starts, p_group_organizations,
+                                   p_group_agents, p_group_organization_versions, p_group_agent_versions, p_ids,
+                                   p_groups);
+            codes := ledger_codes_of_known(codes, p_owner, p_ids, p_usd);
             SELECT a.codes, a.refused_at, a.refused_spent, a.refused_held
             INTO codes, refused_at, refused_spent, refused_held
-            FROM ledger_admit_in_order(p_group_places, p_group_starts, p_groups, p_usd, p_tokens,
-                                       facts.units, facts.limits, facts.spent, facts.held, codes) a;
+            FROM ledger_admit_in_order(seat, p_group_places, p_group_starts, p_groups, p_usd, p_tokens, units, bounds,
+                                       spents, helds, more_spent, more_held, codes) a;
         END IF;
         put := ledger_hold(p_owner, flushed_at, p_group_balances, p_group_organizations, p_group_agents,
                            p_group_practice, p_ids, p_groups, p_usd, p_tokens, p_seconds, p_starts, codes);
         codes := put.said;
-        deltas := deltas || put.deltas;
+        FOREACH d IN ARRAY put.deltas LOOP
+            n := ledger_seat(locked, d.balance_id);
+            more_held[n] := more_held[n] + CASE units[n] WHEN 'usd' THEN d.held_usd WHEN 'tokens' THEN d.held_tokens
+                                                         ELSE d.held_calls END;
+        END LOOP;
     END IF;
 
-    IF cardinality(deltas) > 0 THEN
-        PERFORM ledger_move(deltas, locked);
-    END IF;
-    IF ask_count > 0 THEN
-        SELECT array_agg(f.cap), array_agg(f.spent), array_agg(f.held) INTO limits, spent, held
-        FROM (SELECT g."limit" AS cap, b.spent, b.held
-              FROM unnest(p_balances) WITH ORDINALITY AS w(id, place)
-              LEFT JOIN balance b ON b.id = w.id LEFT JOIN budget g ON g.id = b.budget_id ORDER BY w.place) f;
-    END IF;
+    -- One update for each balance with all that this flush adds to it (rule 16).
+    UPDATE balance b SET held = b.held + m.held, spent = b.spent + m.spent
+    FROM unnest(locked, more_held, more_spent) AS m(id, held, spent)
+    WHERE b.id = m.id AND (m.held <> 0 OR m.spent <> 0);
+
+    FOR i IN 1 .. cardinality(p_balances) LOOP
+        n := seat[i];
+        limits[i] := caps[n];
+        spent[i] := spents[n] + more_spent[n];
+        held[i] := helds[n] + more_held[n];
+        IF is_plain AND held[i] > bounds[n] - spent[i] THEN
+            RAISE EXCEPTION 'balance % would pass its limit', p_balances[i] USING ERRCODE = '23514';
+        END IF;
+    END LOOP;
 END $$;

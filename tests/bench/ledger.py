@@ -1,0 +1,228 @@
+"""Measures the ledger against its bars: ./dev bench ledger. Real PostgreSQL, every commit on disk, one hot organisation.
+
+Each case runs some seconds of reserve and settle from one process or several, on an organisation whose every call
+counts against 2, 4 or 8 balances. The last column says whether the bar holds; the exit status is 1 when one does not.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
+USD = 10**12
+
+
+@dataclass(frozen=True)
+class Case:
+    """One load. A rate of 0 asks as fast as answers come; a limit of 0 dollars refuses nearly everything."""
+
+    name: str
+    balances: int
+    processes: int = 1
+    callers: int = 64
+    rate: int = 0
+    limit_pico: int | None = None
+    ask_pico: int = 10**9
+    calls_min: int = 0
+    p50_max_ms: float = 0.0
+    p99_max_ms: float = 0.0
+
+
+CASES = [
+    Case("2 balances", 2),
+    Case("4 balances", 4, calls_min=6_000),
+    Case("8 balances", 8, calls_min=4_000),
+    Case("8 balances, 4 × 32 callers", 8, processes=4, callers=32, calls_min=3_500),
+    # Something is always held, so each refusal is decided by the database and none repeated from memory.
+    Case("near the limit", 4, limit_pico=3 * 10**9, calls_min=10_000),
+    Case("1,000 calls/s offered", 8, rate=1_000, p50_max_ms=5, p99_max_ms=12),
+    Case("50 calls/s offered", 2, rate=50),
+]
+
+
+@dataclass
+class Load:
+    """What one process did."""
+
+    settled: int = 0
+    refused: int = 0
+    seconds: float = 0.0
+    reserve_ms: list[float] | None = None
+
+
+async def _call(ledger: Any, ask: Any, times: list[float], load: Load) -> None:
+    from agents.ledger import BudgetRefused, CallEnd
+
+    began = time.perf_counter()
+    try:
+        await ledger.reserve(ask)
+    except BudgetRefused:
+        load.refused += 1
+        times.append((time.perf_counter() - began) * 1000)
+        return
+    times.append((time.perf_counter() - began) * 1000)
+    await ledger.settle(ask.call_id, _end(CallEnd))
+    load.settled += 1
+
+
+def _end(call_end: Any) -> Any:
+    return call_end(
+        cost_pico=654_321_000,
+        tokens=1_789,
+        input_tokens=1_234,
+        output_tokens=555,
+        pricing={"row": "openai/gpt-4o-mini", "tier": "default"},
+        http_status=200,
+        first_byte_ms=312,
+        duration_ms=1_843,
+        provider_request_id="req_0123456789abcdef0123456789abcdef",
+    )
+
+
+async def _run(case: Case, facts: dict[str, Any]) -> Load:
+    from uuid import UUID
+
+    from accounts.ids import uuid7
+    from agents.ledger import Ask, CallStart, Ledger
+
+    start = CallStart(
+        key_id=7,
+        provider="openai",
+        endpoint="chat/completions",
+        model="gpt-4o-mini",
+        streamed=True,
+        session="run-4711",
+        price_version="0123456789ab",
+        system_bytes=2_048,
+        body_fingerprint=-6_148_914_691_236_517_205,
+        last_message_fingerprint=6_148_914_691_236_517_205,
+    )
+    common: dict[str, Any] = {
+        "organization_id": UUID(facts["organization"]),
+        "agent_id": UUID(facts["agent"]),
+        "agent_version": 1,
+        "organization_version": 1,
+        "budgets": tuple((budget, "") for budget in facts["budgets"]),
+        "usd_pico": case.ask_pico,
+        "tokens": 20_000,
+        "deadline_seconds": 1_900.0,
+        "start": start,
+    }
+    ledger = Ledger(facts["dsn"])
+    await ledger.start()
+    load, times = Load(), []
+    await _call(ledger, Ask(call_id=uuid7(), **common), [], Load())
+    began = time.perf_counter()
+    ends_at = began + SECONDS
+
+    async def caller() -> None:
+        while time.perf_counter() < ends_at:
+            await _call(ledger, Ask(call_id=uuid7(), **common), times, load)
+
+    async def offer() -> None:
+        calls = set()
+        for number in range(int(case.rate / case.processes * SECONDS)):
+            await asyncio.sleep(max(0.0, began + number * case.processes / case.rate - time.perf_counter()))
+            call = asyncio.create_task(_call(ledger, Ask(call_id=uuid7(), **common), times, load))
+            calls.add(call)
+            call.add_done_callback(calls.discard)
+        await asyncio.gather(*calls)
+
+    await (offer() if case.rate else asyncio.gather(*(caller() for _ in range(case.callers))))
+    load.seconds = time.perf_counter() - began
+    load.reserve_ms = times
+    await ledger.stop()
+    return load
+
+
+def _child(case: Case, facts: dict[str, Any]) -> None:
+    import uvloop
+
+    json.dump(asdict(uvloop.run(_run(case, facts))), sys.stdout)
+
+
+def _prepare(case: Case) -> dict[str, Any]:
+    """Create the organisation of one case; its budgets differ in window and unit, two for each call are dollars."""
+    from accounts.models import Organization
+    from agents import budgets
+    from agents.ledger.connection import conninfo_of_django
+    from agents.models import Budget
+
+    organization = Organization.objects.create(name=case.name)
+    agent = budgets.create_agent(organization, "Bench", daily_limit_pico=case.limit_pico or 10**18, by=None)
+    kinds = [(unit, window) for unit in ("usd", "tokens", "calls") for window in ("day", "week", "month", "total")]
+    for unit, window in [kind for kind in kinds if kind != ("usd", "day")][: case.balances - 2]:
+        Budget.objects.create(
+            organization=organization, agent=agent, scope="agent", unit=unit, window=window, limit=10**18
+        )
+    return {
+        "organization": str(organization.pk),
+        "agent": str(agent.pk),
+        "budgets": list(Budget.objects.filter(organization=organization).values_list("pk", flat=True)),
+        "dsn": conninfo_of_django(),
+    }
+
+
+def _measure(case: Case) -> tuple[list[str], bool]:
+    facts = _prepare(case)
+    command = [sys.executable, "-m", "tests.bench.ledger", json.dumps(asdict(case)), json.dumps(facts)]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(case.processes)]
+    loads = [Load(**json.loads(child.communicate()[0])) for child in children]
+    calls = sum((load.settled + load.refused) / load.seconds for load in loads)
+    refused = sum(load.refused for load in loads) / sum(load.settled + load.refused for load in loads)
+    times = sorted(ms for load in loads for ms in load.reserve_ms or [])
+    p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
+    held = (
+        calls >= case.calls_min
+        and (not case.p50_max_ms or p50 <= case.p50_max_ms)
+        and (not case.p99_max_ms or p99 <= case.p99_max_ms)
+    )
+    bar = f"≥ {case.calls_min:,}/s" if case.calls_min else ""
+    if case.p50_max_ms:
+        bar = f"≤ {case.p50_max_ms:g} / {case.p99_max_ms:g} ms"
+    return [case.name, f"{calls:,.0f}", f"{refused:.0%}", f"{p50:.1f} / {p99:.1f}", bar, "ok" if held else "BELOW"], held
+
+
+def main() -> int:
+    """Start PostgreSQL in a folder of its own, run every case, print the table."""
+    home = Path(tempfile.mkdtemp(prefix="awx-shredder-bench-"))
+    home.chmod(0o711)
+    os.environ["SHREDDER_HOME"] = str(home)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "shredder.settings"
+    import django
+    from django.core.management import call_command
+
+    from shredder.embedded.servers import RunningServers
+
+    servers = RunningServers(home, durable=True)
+    try:
+        django.setup()
+        call_command("migrate", verbosity=0)
+        rows, all_held = [["load", "calls/s", "refused", "reserve p50 / p99 ms", "bar", ""]], True
+        wanted = sys.argv[1:] or [""]
+        for case in (case for case in CASES if any(name in case.name for name in wanted)):
+            row, held = _measure(case)
+            rows.append(row)
+            all_held = all_held and held
+            print(" | ".join(row), file=sys.stderr, flush=True)
+    finally:
+        servers.stop()
+        shutil.rmtree(home, ignore_errors=True)
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    return 0 if all_held else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1].startswith("{"):
+        _child(Case(**json.loads(sys.argv[1])), json.loads(sys.argv[2]))
+    else:
+        sys.exit(main())
