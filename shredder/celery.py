@@ -24,6 +24,8 @@ TIMETABLE = {
     "agents.tasks.keep_partitions": 3_600,
 }
 
+RARE_SECONDS = 600
+
 app = Celery("shredder")
 app.conf.update(
     broker_url=settings.REDIS_URL,
@@ -59,6 +61,10 @@ def keep_our_logging(**facts: Any) -> None:
 @worker_ready.connect
 def worker_works(**facts: Any) -> None:
     """The worker is connected to the queue."""
+    for name, seconds in TIMETABLE.items():
+        # A new timetable waits a whole interval before the first run: too long for tomorrow's partitions.
+        if seconds >= RARE_SECONDS:
+            app.send_task(name, expires=RARE_SECONDS)
     say_ready()
 
 
