@@ -1,8 +1,9 @@
 """The most a request can make a model read and write, known before it is forwarded."""
 
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from proxy.errors import OutputTooLong
 
@@ -11,9 +12,14 @@ REQUEST_TOKENS = 64
 # A schema may be written out again for the model, with other spacing and with \uXXXX escapes.
 NODE_TOKENS = 2
 ESCAPE_FACTOR = 2
+# Texts up to this length are normalised exactly.
+EXACT_CHARACTERS_MAX = 256
 DEFAULT_CAP = 16_384
 USEFUL_CAP_MIN = 256
 CAP_MAX = 10**9
+
+_ASCII = bytes(range(128))
+_Form = Literal["NFKC", "NFKD"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,12 @@ def input_tokens(sent_bytes: int, hidden: Hidden, image_tokens: int) -> int:
 
 
 def nfkc_growth(text: str) -> int:
-    """Bytes that a text gains when a tokenizer normalises it; U+FDFA alone gains thirty."""
+    """Bytes, at most, that a text gains when a tokenizer normalises it; U+FDFA alone gains thirty."""
     if text.isascii():
         return 0
-    return max(0, len(unicodedata.normalize("NFKC", text).encode()) - len(text.encode()))
+    if len(text) <= EXACT_CHARACTERS_MAX:
+        return max(0, len(unicodedata.normalize("NFKC", text).encode()) - len(text.encode()))
+    return _growth_by_character(text)
 
 
 def schema_tokens(value: Any) -> int:
@@ -86,4 +94,23 @@ def check_cap(asked: int, *, agent: str, agent_max: int | None) -> None:
 
 
 def _escaped(text: str) -> int:
-    return 0 if text.isascii() else ESCAPE_FACTOR * len("".join(c for c in text if ord(c) > 0x7F).encode())
+    return 0 if text.isascii() else ESCAPE_FACTOR * len(text.encode().translate(None, delete=_ASCII))
+
+
+def _growth_by_character(text: str) -> int:
+    """Linear in any text: normalising a long run of combining marks is not, and a caller could hold us up with it.
+
+    Where every character begins something of its own, the parts are the whole. Else marks may part a
+    letter from what it was composed with, but never beyond the full decomposition.
+    """
+    counts = Counter(text)
+    form: _Form = "NFKC" if all(map(_stands_alone, counts)) else "NFKD"
+    return sum(
+        count * max(0, len(unicodedata.normalize(form, character).encode()) - len(character.encode()))
+        for character, count in counts.items()
+    )
+
+
+def _stands_alone(character: str) -> bool:
+    first = unicodedata.normalize("NFKC", character)[0]
+    return unicodedata.category(first)[0] != "M" and not "\u1160" <= first <= "\u11ff"

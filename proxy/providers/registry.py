@@ -27,6 +27,7 @@ _SPEAKS = {provider: dialect for dialect, providers in PROVIDERS.items() for pro
 # People paste these bases; the rest of the path says what they mean.
 _ALIASES = (("/v1/messages/v1/", "/v1/"), ("/v1/v1/", "/v1/"))
 
+QUERY_FIELDS_MAX = 50
 QUERY_NAMES = frozenset({"beta", "limit", "after", "after_id", "before_id", "order"})
 
 # Known endpoints whose calls we cannot bound yet: prefixes below /proxy.
@@ -88,7 +89,11 @@ def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
 
 def upstream_query(query: str) -> str:
     """The part of a query string that a provider may see."""
-    return urlencode([(name, value) for name, value in parse_qsl(query, max_num_fields=50) if name in QUERY_NAMES])
+    try:
+        pairs = parse_qsl(query, max_num_fields=QUERY_FIELDS_MAX)
+    except ValueError:
+        return ""
+    return urlencode([(name, value) for name, value in pairs if name in QUERY_NAMES])
 
 
 def module_of(endpoint: Endpoint) -> ProviderModule:

@@ -1,0 +1,226 @@
+"""Messages: what is refused because it moves the price unseen, what passes, and what we change."""
+
+import orjson
+import pytest
+
+from proxy.errors import Malformed, Refusal, UnboundedCall, UnpricedFeature
+from proxy.providers import anthropic
+from proxy.providers.shape import Target
+
+OPUS = Target("anthropic", "claude-opus-5-5")
+
+
+def body_of(**fields):
+    return {"model": "claude-opus-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]} | fields
+
+
+def read(headers=None, **fields):
+    return anthropic.read_request(anthropic.MESSAGES, orjson.dumps(body_of(**fields)), headers or {})
+
+
+def block(**fields):
+    return [{"role": "user", "content": [fields]}]
+
+
+PRICE_MOVERS = {
+    "service_tier": "priority",
+    "speed": "ludicrous",
+    "inference_geo": "eu",
+    "container": "container_1",
+    "mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}],
+    "thread": {"type": "create"},
+    "fallbacks": "default",
+    "compaction": {"type": "summarize"},
+    "billing_policy": {"type": "billing_policy", "bill_to": "user_profile"},
+    "fallback_credit_token": "t",
+    "user_profile_id": "p",
+    "workspace_id": "w",
+    "context_management": {"edits": [{"type": "compact_20260112"}]},
+    "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+    "background": True,
+    "multi_agent": 4,
+    "advisor": {},
+    "skills": ["x"],
+}
+
+
+@pytest.mark.parametrize("name", PRICE_MOVERS)
+def test_each_field_that_could_move_the_price_is_refused_by_name(name):
+    with pytest.raises(UnpricedFeature) as caught:
+        read(**{name: PRICE_MOVERS[name]})
+    assert caught.value.param == name
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "web_fetch_20250910", "name": "web_fetch"},
+        {"type": "code_execution_20250825", "name": "code_execution"},
+        {"type": "advisor_20260301", "name": "advisor"},
+        {"type": "tool_search_tool_bm25_20251119", "name": "s"},
+        {"type": "mcp_toolset"},
+        {"type": "memory_20250818", "name": "memory"},
+        {"type": 7},
+        {"name": "f", "input_schema": {}, "allowed_callers": ["code_execution_20250825"]},
+    ],
+)
+def test_server_tools_are_refused(tool):
+    with pytest.raises(UnpricedFeature):
+        read(tools=[tool])
+
+
+@pytest.mark.parametrize(
+    ("tools", "tokens"),
+    [
+        ([{"name": "f", "input_schema": {}}], 2_000),
+        ([{"type": "bash_20250124", "name": "bash"}], 2_325),
+        ([{"type": "text_editor_20250728", "name": "e"}, {"type": "computer_20250124", "name": "c"}], 7_300),
+        ([{"type": "browser_toolset_20260801"}], 9_600),
+    ],
+)
+def test_the_prompt_that_tools_bring_is_in_the_bound(tools, tokens):
+    outgoing = anthropic.prepare(read(tools=tools), OPUS)
+    assert outgoing.bound(100).input_tokens > len(outgoing.body) + 64 + tokens
+
+
+def test_harmless_fields_pass_and_the_documented_changes_are_made():
+    fields = {
+        "system": [{"type": "text", "text": "be kind", "cache_control": {"type": "ephemeral"}}],
+        "temperature": 0.1,
+        "thinking": {"type": "enabled", "budget_tokens": 50},
+        "metadata": {"user_id": "u-1"},
+        "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]},
+        "mcp_servers": [],
+        "container": None,
+        "something_new": 1,
+    }
+    request = read(**fields)
+    sent = orjson.loads(anthropic.prepare(request, OPUS).send(100))
+    assert sent == body_of(**fields) | {"service_tier": "standard_only", "inference_geo": "global"}
+    assert request.user == "u-1"
+    assert request.facts.system_prompt_bytes == 7
+
+
+@pytest.mark.parametrize(
+    ("model", "takes_geo"),
+    [
+        ("claude-opus-5-5", True),
+        ("claude-sonnet-4-6", True),
+        ("claude-opus-5", True),
+        ("claude-haiku-4-5", False),
+        ("claude-sonnet-4-20250514", False),
+        ("claude-opus-4-5-20251101", False),
+        ("claude-3-haiku-20240307", False),
+        ("claude-3-5-sonnet-latest", False),
+    ],
+)
+def test_a_place_is_sent_only_to_models_that_take_one(model, takes_geo):
+    sent = orjson.loads(anthropic.prepare(read(model=model), Target("anthropic", model)).body)
+    assert ("inference_geo" in sent) is takes_geo
+    assert sent["service_tier"] == "standard_only"
+
+
+def test_place_speed_and_long_cache_are_reserved_as_asked():
+    request = read(inference_geo="us", speed="fast", service_tier="auto")
+    assert (request.geo, request.speed, request.tiers) == ("us", "fast", ("default",))
+    assert orjson.loads(anthropic.prepare(request, OPUS).body)["inference_geo"] == "us"
+    cached = block(type="text", text="x", cache_control={"type": "ephemeral", "ttl": "1h"})
+    assert anthropic.prepare(read(messages=cached), OPUS).bound(1).cache_ttl_long
+    escaped = orjson.dumps(body_of(messages=cached)).replace(b'"1h"', b'"\\u0031h"')
+    assert anthropic.read_request(anthropic.MESSAGES, escaped, {}).cache_ttl_long
+    assert not read(messages=block(type="text", text='say "1h"')).cache_ttl_long
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"), [("claude-opus-5-5", 4_784), ("claude-sonnet-4-6", 1_568), ("new", 4_784)]
+)
+def test_each_image_counts_as_the_models_largest(model, tokens):
+    data = "A" * 4_000
+    source = {"type": "base64", "media_type": "image/png", "data": data}
+    nested = [
+        {"type": "image", "source": source},
+        {"type": "image", "source": {"type": "url", "url": "https://x/a.png"}},
+    ]
+    request = read(model=model, messages=block(type="tool_result", tool_use_id="t", content=nested))
+    outgoing = anthropic.prepare(request, Target("anthropic", model))
+    assert outgoing.bound(100).input_tokens == len(outgoing.body) - len(data) + 64 + 2 * tokens
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AA"}},
+        {"type": "document", "source": {"type": "url", "url": "https://x"}},
+        {"type": "document", "source": {"type": "file", "file_id": "f"}},
+        {"type": "image", "source": {"type": "file", "file_id": "f"}},
+        {"type": "image", "source": {"type": "url", "url": "https://x"}, "transformations": {"resize": "none"}},
+        {"type": "container_upload", "file_id": "f"},
+        {"type": "compaction", "content": "x"},
+        {"type": "web_search_tool_result", "content": []},
+        {"type": "tool_addition"},
+        {"text": "no type"},
+    ],
+)
+def test_blocks_that_hide_input_are_refused(content):
+    with pytest.raises(UnboundedCall):
+        read(messages=[{"role": "user", "content": [content]}])
+
+
+def test_documents_of_text_are_bounded_by_their_bytes():
+    inner = [{"type": "text", "text": "x"}]
+    for source in ({"type": "text", "media_type": "text/plain", "data": "x"}, {"type": "content", "content": inner}):
+        outgoing = anthropic.prepare(read(messages=block(type="document", source=source)), OPUS)
+        assert outgoing.bound(1).input_tokens == len(outgoing.body) + 64
+
+
+def test_a_million_arabic_ligatures_are_reserved_at_eleven_times_their_bytes():
+    text = "\ufdfa" * 1_000_000
+    bound = anthropic.prepare(read(messages=[{"role": "user", "content": text}]), OPUS).bound(1)
+    assert bound.input_tokens >= 11 * len(text.encode())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_tokens": None},
+        {"max_tokens": True},
+        {"max_tokens": "5"},
+        {"max_tokens": -1},
+        {"messages": []},
+        {"messages": [{"role": "user", "content": ["x"]}]},
+        {"stream": 1},
+        {"system": 5},
+        {"metadata": "x"},
+        {"context_management": {"edits": "all"}},
+    ],
+)
+def test_wrong_types_are_malformed(fields):
+    with pytest.raises(Malformed):
+        read(**fields)
+
+
+def test_a_cap_of_nothing_warms_the_cache():
+    assert anthropic.prepare(read(max_tokens=0), OPUS).bound(0).output_tokens == 0
+
+
+def test_betas_are_known_by_name_and_a_long_context_only_where_its_price_is_flat():
+    claude_code = "claude-code-20250219,interleaved-thinking-2025-05-14, context-management-2025-06-27"
+    read({"anthropic-beta": claude_code})
+    read({"anthropic-beta": "context-1m-2025-08-07"})
+    for headers, model in (
+        ({"anthropic-beta": "compact-2026-01-12"}, "claude-opus-5-5"),
+        ({"anthropic-beta": "context-1m-2025-08-07"}, "claude-sonnet-4-5"),
+    ):
+        with pytest.raises(UnpricedFeature) as caught:
+            read(headers, model=model)
+        assert caught.value.param == "anthropic-beta"
+
+
+def test_a_token_count_is_forwarded_as_it_is_and_is_free():
+    body = orjson.dumps({"model": "claude-opus-5-5", "messages": [], "tools": [{"type": "web_search_20250305"}]})
+    request = anthropic.read_request(anthropic.COUNT_TOKENS, body, {})
+    outgoing = anthropic.prepare(request, OPUS)
+    assert orjson.loads(outgoing.send()) == orjson.loads(body)
+    assert anthropic.read_answer(request, b'{"input_tokens":5}').finished
+    with pytest.raises(Refusal):
+        anthropic.read_request(anthropic.COUNT_TOKENS, b'{"messages":[]}', {})

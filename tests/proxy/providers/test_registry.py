@@ -1,0 +1,124 @@
+"""Paths find their endpoint, models find their provider, and everything else says where to go."""
+
+import pytest
+
+from proxy.errors import (
+    Dialect,
+    Malformed,
+    ProviderNotConnected,
+    UnknownPath,
+    UnpricedModel,
+    UnsupportedEndpoint,
+)
+from proxy.providers import anthropic, openai, registry
+from proxy.providers.shape import Target
+
+BOTH = ("openai", "anthropic")
+BOOK = {("openai", "gpt-4o"), ("anthropic", "claude-opus-5-5"), ("openai", "shared"), ("openai", "ft:gpt-4o:org::id")}
+CLAUDE = {"anthropic-version": "2023-06-01", "x-api-key": "k"}
+
+
+def priced(provider, model):
+    return (provider, model) in BOOK
+
+
+def choose(model, endpoint=openai.CHAT, connected=BOTH):
+    return registry.choose_target(model, endpoint, connected=connected, priced=priced)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "endpoint", "upstream"),
+    [
+        ("POST", "/v1/chat/completions", {}, openai.CHAT, "/chat/completions"),
+        ("POST", "/v1/v1/chat/completions", {}, openai.CHAT, "/chat/completions"),
+        ("POST", "/v1/messages", {}, anthropic.MESSAGES, "/v1/messages"),
+        ("POST", "/v1/v1/messages", {}, anthropic.MESSAGES, "/v1/messages"),
+        ("POST", "/v1/messages/v1/messages", {}, anthropic.MESSAGES, "/v1/messages"),
+        ("POST", "/v1/messages/v1/messages/count_tokens", {}, anthropic.COUNT_TOKENS, "/v1/messages/count_tokens"),
+        ("GET", "/v1/models", {}, openai.MODELS, "/models"),
+        ("GET", "/v1/models", CLAUDE, anthropic.MODELS, "/v1/models"),
+        ("GET", "/v1/models/gpt-4o", {}, openai.MODEL, "/models/gpt-4o"),
+        ("GET", "/v1/models/ft:gpt-4o:org::id", {}, openai.MODEL, "/models/ft:gpt-4o:org::id"),
+        ("GET", "/v1/models/claude-opus-5-5", CLAUDE, anthropic.MODEL, "/v1/models/claude-opus-5-5"),
+    ],
+)
+def test_a_path_finds_its_endpoint(method, path, headers, endpoint, upstream):
+    route = registry.find_route(method, path, headers)
+    assert (route.endpoint, route.upstream_path) == (endpoint, upstream)
+    assert registry.module_of(endpoint).DIALECT is endpoint.dialect
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "base"),
+    [
+        ("POST", "/v1/chat/completion", "https://h/proxy/v1"),
+        ("GET", "/v1/chat/completions", "https://h/proxy/v1"),
+        ("POST", "/chat/completions", "https://h/proxy/v1"),
+        ("POST", "/v1/v1/v1/messages", "https://h/proxy"),
+        ("GET", "/v1/models/../../etc", "https://h/proxy/v1"),
+        ("GET", "/v1/models/a?b", "https://h/proxy/v1"),
+        ("GET", "/v1/models/a%2e", "https://h/proxy/v1"),
+        ("GET", "/v1/models//", "https://h/proxy/v1"),
+        ("GET", "/v1/models/ä", "https://h/proxy/v1"),
+    ],
+)
+def test_an_unknown_path_names_the_right_base_url(method, path, base):
+    with pytest.raises(UnknownPath) as caught:
+        registry.find_route(method, path, {}, base_url="https://h/proxy")
+    assert caught.value.base_url == base
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/responses", "/v1/responses/resp_1", "/v1/files", "/v1/messages/batches", "/v1/realtime", "/v1/embeddings"],
+)
+def test_a_known_endpoint_without_a_bound_is_unsupported(path):
+    with pytest.raises(UnsupportedEndpoint):
+        registry.find_route("POST", path, {})
+
+
+def test_the_dialect_of_an_error_follows_the_client():
+    assert registry.dialect_of("/v1/messages/nonsense", {}) is Dialect.ANTHROPIC
+    assert registry.dialect_of("/v1/nonsense", CLAUDE) is Dialect.ANTHROPIC
+    assert registry.dialect_of("/v1/nonsense", {"authorization": "Bearer x"}) is Dialect.OPENAI
+    assert registry.dialect_of("/gemini/v1beta/models/x:generateContent", {}) is Dialect.GEMINI
+
+
+def test_an_exact_model_wins_and_a_first_segment_names_a_provider():
+    assert choose("gpt-4o") == Target("openai", "gpt-4o")
+    assert choose("openai/gpt-4o") == Target("openai", "gpt-4o")
+    assert choose("anthropic/claude-opus-5-5", anthropic.MESSAGES) == Target("anthropic", "claude-opus-5-5")
+
+
+def test_models_nobody_prices_or_serves_here_are_refused_with_the_reason():
+    with pytest.raises(UnpricedModel):
+        choose("gpt-99")
+    with pytest.raises(UnpricedModel):
+        choose("acme/gpt-4o")
+    with pytest.raises(ProviderNotConnected) as missing:
+        choose("gpt-4o", connected=("anthropic",))
+    assert missing.value.provider == "openai"
+    with pytest.raises(ProviderNotConnected):
+        choose("openai/gpt-4o", connected=())
+    with pytest.raises(UnsupportedEndpoint) as elsewhere:
+        choose("claude-opus-5-5")
+    assert "/v1/messages" in elsewhere.value.hint
+
+
+def test_two_providers_with_the_model_are_named(monkeypatch):
+    providers = {Dialect.OPENAI: ("openai", "acme")}
+    monkeypatch.setattr(registry, "PROVIDERS", providers)
+    with pytest.raises(Malformed, match=r"openai/shared and acme/shared"):
+        registry.choose_target("shared", openai.CHAT, connected=("openai", "acme"), priced=lambda *_: True)
+
+
+def test_the_sandbox_needs_no_connection_but_a_price():
+    assert registry.sandbox_target("gpt-4o", openai.CHAT, priced=priced) == Target("openai", "gpt-4o")
+    with pytest.raises(UnpricedModel):
+        registry.sandbox_target("gpt-99", openai.CHAT, priced=priced)
+
+
+def test_only_listed_query_names_go_upstream():
+    assert registry.upstream_query("beta=true&key=secret&limit=5") == "beta=true&limit=5"
+    assert registry.upstream_query("") == ""
+    assert registry.upstream_query("&".join(["beta=true"] * 100)) == ""

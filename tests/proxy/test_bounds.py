@@ -1,0 +1,236 @@
+"""The ceiling holds: whatever a request hides, no bill of the provider is above it."""
+
+import base64
+import struct
+import time
+import unicodedata
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agents.money import usd_exact
+from agents.pricebook import current_book
+from agents.pricing import Circumstances, UnpricedFeature, Usage, ceiling_pico, cost_pico
+from proxy import bounds
+from proxy.errors import OutputTooLong, Refusal
+from proxy.providers import anthropic, openai
+from proxy.providers.shape import Target
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def test_ascii_grows_by_nothing_and_ligatures_by_what_they_become():
+    assert bounds.nfkc_growth("plain") == 0
+    assert bounds.nfkc_growth("\ufdfa") == 30
+    assert bounds.nfkc_growth("é") == 0
+    assert bounds.nfkc_growth("ｆｕｌｌ") == 0  # becomes shorter; that is never taken off
+
+
+tricky = st.sampled_from(
+    [
+        "e\u0301",
+        "\u00e9\u0323",
+        "\ufdfa",
+        "\uac00",
+        "\u1100\u1161\u11a8",
+        "\uff76\uff9e",
+        "\u0958",
+        "…",
+        "ｆ",
+        "a",
+        "漢",
+    ]
+)
+
+
+@given(st.lists(st.characters(codec="utf-8") | tricky, max_size=40).map("".join), st.integers(7, 9))
+def test_a_long_text_is_never_bounded_below_what_it_becomes(text, times):
+    text = (text + "é") * times
+    exact = len(unicodedata.normalize("NFKC", text).encode()) - len(text.encode())
+    assert bounds._growth_by_character(text) >= exact
+    assert bounds.nfkc_growth(text) >= exact
+
+
+def test_long_texts_of_living_languages_gain_nothing():
+    for text in ("한국어 문장…", "漢字，與標點。", "déjà vu —", "…"):
+        assert bounds.nfkc_growth(text * 200) == 0
+
+
+def test_a_run_of_combining_marks_takes_linear_time():
+    began = time.perf_counter()
+    assert bounds.nfkc_growth("\u0315\u0300" * 500_000) >= 0
+    assert time.perf_counter() - began < 5
+
+
+def test_schemas_count_two_for_each_node_and_escape():
+    assert bounds.schema_tokens({"a": [1, "b"], "é": "ü"}) == 2 * 5 + 2 * 4
+
+
+def test_the_added_cap_is_the_smallest_of_three():
+    assert bounds.added_cap(model_max=4_096, default_cap=16_384, affordable=None) == 4_096
+    assert bounds.added_cap(model_max=None, default_cap=16_384, affordable=900) == 900
+    assert bounds.added_cap(model_max=None) == bounds.DEFAULT_CAP
+
+
+def test_an_added_cap_that_leaves_no_room_is_not_useful():
+    assert not bounds.is_useful(255, model_max=None)
+    assert bounds.is_useful(256, model_max=None)
+    assert bounds.is_useful(100, model_max=100)
+
+
+def test_a_bound_above_the_agents_is_refused_and_never_lowered():
+    bounds.check_cap(100, agent="a", agent_max=100)
+    bounds.check_cap(10**6, agent="a", agent_max=None)
+    with pytest.raises(OutputTooLong):
+        bounds.check_cap(101, agent="a", agent_max=100)
+
+
+def png(width, height):
+    raw = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + struct.pack(">II", width, height)
+    return base64.b64encode(raw).decode()
+
+
+texts = st.text(max_size=40) | st.sampled_from(["\ufdfa" * 5, "ﷻ﷽", "𝕳𝖊", "½", "\\u0000", '"\n\t\x01'])
+schemas = st.recursive(
+    texts | st.integers(0, 9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+sizes = st.tuples(st.integers(1, 9_000), st.integers(1, 9_000))
+caps = st.integers(1, 20_000)
+
+
+@st.composite
+def chats(draw):
+    model = draw(st.sampled_from(["gpt-4o", "gpt-4o-mini", "gpt-5-mini", "gpt-6.1-sol", "gpt-5.6-sol"]))
+    parts = [{"type": "text", "text": draw(texts)}]
+    for width, height in draw(st.lists(sizes, max_size=2)):
+        url = f"data:image/png;base64,{png(width, height)}"
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    body = {"model": model, "messages": [{"role": "user", "content": parts}]}
+    optional = {
+        "max_tokens": caps,
+        "n": st.integers(1, 8),
+        "service_tier": st.sampled_from(["default", "auto", "flex", "priority"]),
+        "tools": st.lists(st.fixed_dictionaries({"type": st.just("function"), "function": schemas}), max_size=2),
+        "prediction": st.fixed_dictionaries({"type": st.just("content"), "content": texts}),
+        "stream": st.booleans(),
+    }
+    return body | draw(st.fixed_dictionaries({}, optional=optional))
+
+
+@st.composite
+def conversations(draw):
+    model = draw(st.sampled_from(["claude-opus-5-5", "claude-haiku-4-5", "claude-opus-4-8", "claude-sonnet-4-6"]))
+    content = [
+        {"type": "text", "text": draw(texts)},
+        {"type": "tool_use", "id": "t", "name": "f", "input": draw(schemas)},
+    ]
+    if draw(st.booleans()):
+        source = {"type": "base64", "media_type": "image/png", "data": png(*draw(sizes))}
+        content.append({"type": "image", "source": source})
+    if draw(st.booleans()):
+        content[0]["cache_control"] = {"type": "ephemeral", "ttl": draw(st.sampled_from(["5m", "1h"]))}
+    body = {"model": model, "max_tokens": draw(caps), "messages": [{"role": "user", "content": content}]}
+    optional = {
+        "tools": st.lists(st.fixed_dictionaries({"name": texts, "input_schema": schemas}), max_size=2),
+        "speed": st.sampled_from(["standard", "fast"]),
+        "inference_geo": st.sampled_from(["us", "global"]),
+        "system": texts,
+    }
+    return body | draw(st.fixed_dictionaries({}, optional=optional))
+
+
+def adversarial_tokens(value):
+    """A tokenizer that makes a token of each byte of normalised text and adds framing of its own."""
+    if isinstance(value, str):
+        if len(value) > 60 and value.isascii():
+            return 0  # base64: counted as an image
+        return max(len(value.encode()), len(unicodedata.normalize("NFKC", value).encode()))
+    if isinstance(value, dict):
+        return sum(adversarial_tokens(key) + adversarial_tokens(item) for key, item in value.items())
+    if isinstance(value, list):
+        return sum(map(adversarial_tokens, value))
+    return 1
+
+
+def patches(body, pixels):
+    """Image tokens without any limit of the provider's, at the dearest published multiplier."""
+    total = 0
+    for part in body["messages"][0]["content"]:
+        data = part.get("image_url", {}).get("url", "").partition(",")[2] or part.get("source", {}).get("data")
+        if data:
+            width, height = struct.unpack_from(">II", base64.b64decode(data), 16)
+            total += -(-width // pixels) * -(-height // pixels)
+    return total
+
+
+def dearest_bills(row, request, body, *, input_tokens, output_tokens):
+    """Bills with all input in one bucket, for each bucket, tier and place that may apply."""
+    long = ["cache_write_long"] if request.cache_ttl_long else []
+    rates = row.tiers["default"].short
+    for bucket in ["input", "cache_read", "cache_write", *long]:
+        if getattr(rates, bucket) is None:
+            continue
+        usage = Usage(output=output_tokens, **{bucket: input_tokens})
+        for tier in request.tiers:
+            yield cost_pico(row, usage, Circumstances(tier=tier, speed=request.speed, geo=request.geo))
+
+
+def worst(module, endpoint, body, *, image_tokens):
+    """The ceiling and the dearest bill of a request; None when it is refused."""
+    try:
+        request = module.read_request(endpoint, orjson.dumps(body), {})
+        outgoing = module.prepare(request, Target(module.DIALECT.value, body["model"]))
+        row = current_book().row(module.DIALECT.value, body["model"], NOW)
+        cap = request.output_cap or bounds.added_cap(model_max=row.output_limit)
+        bound = outgoing.bound(cap)
+        rows = current_book().rows_between(row.provider, row.model, NOW, NOW)
+        ceiling = ceiling_pico(rows, bound, request.tiers, request.speed, request.geo)
+    except (Refusal, UnpricedFeature):
+        return None
+    sent = orjson.loads(outgoing.send(cap))
+    predicted = adversarial_tokens((sent.get("prediction") or {}).get("content") or "")
+    tokens = adversarial_tokens(sent["messages"]) + adversarial_tokens(sent.get("tools") or []) + image_tokens + 60
+    tokens += adversarial_tokens(sent.get("system") or "") + (804 if sent.get("tools") and module is anthropic else 0)
+    output = (cap + predicted) * request.choices
+    return ceiling, max(dearest_bills(row, request, body, input_tokens=tokens, output_tokens=output))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(chats())
+def test_no_chat_can_cost_more_than_its_ceiling(body):
+    tiled = body["model"].startswith("gpt-4o")
+    limit = 10_000 if body["model"] == "gpt-5-mini" else 10**9
+    images = 0 if tiled else min(patches(body, 32), limit)
+    found = worst(openai, openai.CHAT, body, image_tokens=images)
+    assert found is None or found[1] <= found[0]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(conversations())
+def test_no_message_can_cost_more_than_its_ceiling(body):
+    large = body["model"] in ("claude-opus-5-5", "claude-opus-4-8")
+    images = min(patches(body, 28), 4_784 if large else 1_568)
+    found = worst(anthropic, anthropic.MESSAGES, body, image_tokens=images)
+    assert found is None or found[1] <= found[0]
+
+
+RESERVES = [
+    ("gpt-4o", 1_842, {"max_tokens": 500}, "0.009765"),
+    ("gpt-6.1-sol", 48_000, {"max_tokens": 4_096}, "0.161120"),
+    ("gpt-4o-mini", 900, {"max_tokens": 1_000, "n": 4}, "0.0025446"),
+]
+
+
+@pytest.mark.parametrize(("model", "size", "fields", "wanted"), RESERVES)
+def test_the_worked_examples_of_reservations(model, size, fields, wanted):
+    body = {"model": model, "service_tier": "default", "messages": [{"role": "user", "content": ""}]} | fields
+    body["messages"][0]["content"] = "x" * (size - len(orjson.dumps(body)))
+    request = openai.read_request(openai.CHAT, orjson.dumps(body), {})
+    bound = openai.prepare(request, Target("openai", model)).bound(request.output_cap)
+    rows = current_book().rows_between("openai", model, NOW, NOW)
+    assert usd_exact(ceiling_pico(rows, bound, request.tiers, request.speed, request.geo)) == wanted

@@ -1,0 +1,107 @@
+"""Only listed headers pass, in either direction, and what two parsers may read differently is refused."""
+
+import pytest
+
+from proxy import headers
+from proxy.errors import Dialect, EncodingUnsupported, Malformed, UnpricedFeature
+
+
+def test_names_are_folded_and_repeated_values_joined():
+    raw = [(b"Accept", b"a"), (b"ACCEPT", b"b"), (b"X-Tags", b" k=v ")]
+    assert headers.read_headers(raw) == {"accept": "a, b", "x-tags": "k=v"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [(b"x-a", b"a\rb")],
+        [(b"x-a", b"a\nb")],
+        [(b"x-a", b"a\0")],
+        [(b"x-a", "ä".encode())],
+        [(b"x a", b"b")],
+        [(b"", b"b")],
+        [(b"authorization", b"Bearer a"), (b"Authorization", b"Bearer a")],
+        [(b"x-api-key", b"a"), (b"x-api-key", b"b")],
+        [(b"content-length", b"1"), (b"content-length", b"2")],
+        [(b"content-length", b"1"), (b"transfer-encoding", b"chunked")],
+    ],
+)
+def test_ambiguous_headers_are_malformed(raw):
+    with pytest.raises(Malformed):
+        headers.read_headers(raw)
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"br", b"deflate, identity"])
+def test_compressed_bodies_are_refused(encoding):
+    with pytest.raises(EncodingUnsupported):
+        headers.read_headers([(b"content-encoding", encoding)])
+    assert headers.read_headers([(b"content-encoding", b"identity")])
+
+
+def test_our_headers_and_the_callers_keys_never_reach_a_provider():
+    client = headers.read_headers(
+        [
+            (b"authorization", b"Bearer awx_live_x"),
+            (b"x-api-key", b"awx_live_x"),
+            (b"x-awx-agent-id", b"a"),
+            (b"x-agent-id", b"a"),
+            (b"cookie", b"s=1"),
+            (b"host", b"h"),
+            (b"x-forwarded-for", b"1.2.3.4"),
+            (b"openai-organization", b"org"),
+            (b"openai-project", b"p"),
+            (b"anthropic-user-profile-id", b"p"),
+            (b"accept-encoding", b"gzip"),
+            (b"content-length", b"5"),
+            (b"connection", b"close"),
+            (b"user-agent", b"OpenAI/Python"),
+            (b"x-stainless-lang", b"python"),
+            (b"anthropic-version", b"2023-06-01"),
+        ]
+    )
+    sent = headers.to_provider(client, [("x-api-key", "sk-real")])
+    assert dict(sent) == {
+        "user-agent": "OpenAI/Python",
+        "x-stainless-lang": "python",
+        "anthropic-version": "2023-06-01",
+        "content-type": "application/json",
+        "accept-encoding": "identity",
+        "x-api-key": "sk-real",
+    }
+
+
+def test_a_client_learns_limits_and_request_ids_but_not_our_account():
+    raw = [
+        (b"Content-Type", b"application/json"),
+        (b"x-request-id", b"req_1"),
+        (b"x-ratelimit-remaining-requests", b"5"),
+        (b"anthropic-ratelimit-tokens-limit", b"5"),
+        (b"retry-after", b"3"),
+        (b"openai-organization", b"org-secret"),
+        (b"anthropic-organization-id", b"secret"),
+        (b"set-cookie", b"a=b"),
+        (b"content-length", b"12"),
+        (b"transfer-encoding", b"chunked"),
+        (b"server", b"cloudflare"),
+        (b"openai-version", b"bad\nvalue"),
+    ]
+    assert [name for name, _ in headers.to_client(raw)] == [
+        b"content-type",
+        b"x-request-id",
+        b"x-ratelimit-remaining-requests",
+        b"anthropic-ratelimit-tokens-limit",
+        b"retry-after",
+    ]
+
+
+def test_betas_are_checked_by_name():
+    headers.check_betas({"anthropic-beta": "prompt-caching-2024-07-31, pdfs-2024-09-25"}, Dialect.ANTHROPIC)
+    headers.check_betas({"openai-beta": "anything"}, Dialect.ANTHROPIC)
+    headers.check_betas({}, Dialect.OPENAI)
+    for name, value, dialect in (
+        ("anthropic-beta", "pdfs-2024-09-25,skills-2025-10-02", Dialect.ANTHROPIC),
+        ("openai-beta", "realtime=v1", Dialect.OPENAI),
+    ):
+        with pytest.raises(UnpricedFeature) as caught:
+            headers.check_betas({name: value}, dialect)
+        assert value.split(",")[-1] in caught.value.feature
