@@ -86,7 +86,7 @@ def proxy_server(log: Path, *, workers: int = 1, environment: Mapping[str, str] 
 @pytest.fixture(scope="session")
 def database_template(django_test_environment: None, django_db_blocker: Any) -> Iterator[str]:
     """A migrated database that nobody connects to, to copy from."""
-    name = f"template_{os.getpid()}"
+    name = f"template_{secrets.token_hex(4)}"  # one for each folder whose conftest takes this fixture
     with django_db_blocker.unblock():
         _administer(f"CREATE DATABASE {name}")
         environment = {**os.environ, "DATABASE_URL": database_url(name), "REDIS_URL": settings.REDIS_URL}
