@@ -142,7 +142,7 @@ def nice_ceiling(amount_pico: int) -> int:
     """The top of an axis: the next 1, 2, 4 or 8 times a power of ten, so that its quarters are round."""
     if amount_pico <= 0:
         return _EMPTY_SCALE_PICO
-    power = 10 ** (len(str(amount_pico)) - 1)
+    power: int = 10 ** (len(str(amount_pico)) - 1)
     steps: tuple[int, ...] = (1, 2, 4, 8, 10)
     return next(step * power for step in steps if step * power >= amount_pico)
 

@@ -22,7 +22,7 @@ class UsdField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 40, **kwargs})
 
-    def clean(self, value: Any) -> int | None:  # type: ignore[override]
+    def clean(self, value: Any) -> int | None:
         text: str = super().clean(value)
         if text in self.empty_values:
             return None
@@ -90,8 +90,7 @@ class KeyForm(forms.Form):
 
     name = NameField(label="Name", required=False, help_text="Where it is used, such as “production”.")
     mode = forms.ChoiceField(
-        choices=[(KeyMode.LIVE, "Live: calls reach the provider"), (KeyMode.TEST, "Test: the sandbox answers")],
-        label="Kind",
+        choices=KeyMode.choices, label="Kind", help_text="A test key is answered by the sandbox and costs nothing.",
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ class CallFacts:
     """What the page of a call shows beside the row itself."""
 
     priced: Priced
-    refusal: list[tuple[str, Any]]
+    refusal: list[tuple[str, int]]
     flags: list[str]
     overrun_pico: int
     waiting_ms: int | None  # from the provider's first byte to its last
@@ -80,10 +80,10 @@ def facts_of(entry: Entry) -> CallFacts:
     )  # fmt: skip
 
 
-def refusal_facts(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The numbers of a refusal as (name, pico-dollars or words), in the order people ask for them."""
+def refusal_facts(facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The numbers of a refusal as (name, pico-dollars): why it did not fit."""
     shown = []
-    for key, name in (("limit", "Limit"), ("spent", "Spent then"), ("held", "Held then"), ("asked", "Asked for")):
+    for key, name in (("limit", "Limit"), ("spent", "Spent then"), ("held", "Held then")):
         if isinstance(facts.get(key), int):
             shown.append((name, facts[key]))
     return shown

@@ -5,8 +5,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from agents.models import Window
+from agents.windows import window_of
+
 # The ledger takes ids whose clock is up to a day off, so a call can lie that far from the time it was reserved.
 ID_CLOCK_OFF_MAX = timedelta(days=1)
+_HALF_DAY = timedelta(hours=12)
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -19,18 +23,20 @@ class Period:
 
 
 def day_of(at: datetime, zone: str) -> date:
-    """The calendar day of a moment in a zone."""
-    return at.astimezone(ZoneInfo(zone)).date()
+    """The day of a zone that the ledger counts a moment to, also where midnight comes twice."""
+    return (window_of(Window.DAY, zone, at).start + _HALF_DAY).astimezone(ZoneInfo(zone)).date()
 
 
 def day_period(day: date, zone: str) -> Period:
     """A calendar day in a zone: 23 or 25 hours when the clocks change."""
-    return Period(_midnight(day, zone), _midnight(day + timedelta(days=1), zone))
+    span = window_of(Window.DAY, zone, datetime.combine(day, time(12), ZoneInfo(zone)))
+    assert span.end is not None, "a day ends"
+    return Period(span.start, span.end)
 
 
 def days_period(first: date, last: date, zone: str) -> Period:
     """Whole days, both ends included."""
-    return Period(_midnight(first, zone), _midnight(last + timedelta(days=1), zone))
+    return Period(day_period(first, zone).start_at, day_period(last, zone).end_at)
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -43,11 +49,6 @@ def call_ids(period: Period) -> tuple[UUID, UUID]:
     first_ms = _milliseconds(period.start_at - ID_CLOCK_OFF_MAX)
     last_ms = _milliseconds(period.end_at + ID_CLOCK_OFF_MAX)
     return UUID(int=first_ms << 80), UUID(int=(last_ms << 80) | ((1 << 80) - 1))
-
-
-def _midnight(day: date, zone: str) -> datetime:
-    # Through UTC: where the clocks jump over midnight, the day begins at the first minute that exists.
-    return datetime.combine(day, time.min, ZoneInfo(zone)).astimezone(UTC)
 
 
 def _milliseconds(at: datetime) -> int:

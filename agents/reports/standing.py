@@ -19,8 +19,8 @@ class State(Enum):
 
     PAUSED = ("Paused", "idle")
     BLOCKED = ("Blocked", "bad")
-    NEAR = ("80 % spent", "warn")
-    WARNED = ("50 % spent", "warn")
+    NEAR = ("Over 80 %", "warn")
+    WARNED = ("Over 50 %", "warn")
     OK = ("OK", "good")
     NEW = ("New", "info")
 

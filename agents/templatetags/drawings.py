@@ -13,12 +13,13 @@ register = template.Library()
 
 
 @register.inclusion_tag("agents/partials/chart.html")
-def chart(drawn: Chart, ident: str, link: str = "") -> dict[str, object]:
+def chart(drawn: Chart, ident: str, link: str = "", half: bool = False) -> dict[str, object]:
     """Draw a chart for wide and for narrow screens.
 
     ident: a DOM id; link: the address that a column's own query is put after.
+    half: it stands in half a page, where only the narrow drawing can be read.
     """
-    return {"chart": drawn, "ident": ident, "link": link}
+    return {"chart": drawn, "ident": ident, "link": link, "half": half}
 
 
 @register.simple_tag

@@ -15,6 +15,7 @@ register = template.Library()
 
 _MINUTE_SECONDS, _HOUR_SECONDS, _DAY_SECONDS = 60, 3600, 86_400
 _CALL_PLACES = 4
+_CALL_UNIT_PICO = money.PICO_PER_USD // 10**_CALL_PLACES
 
 
 @register.filter
@@ -25,12 +26,14 @@ def usd(pico: int | Decimal | None) -> str:
 
 @register.filter
 def usd_call(pico: int | None) -> str:
-    """The cost of one call: at least four places, so that costs in a column compare."""
+    """The cost of one call: four places, so that costs in a column compare; more where it would vanish."""
     if pico is None:
         return "–"
-    shown = money.usd_display(int(pico))
-    whole, _, places = shown.partition(".")
-    return f"{whole}.{places.ljust(_CALL_PLACES, '0')}"
+    amount = abs(int(pico))
+    if 0 < amount < _CALL_UNIT_PICO:
+        return money.usd_display(int(pico))
+    whole, places = divmod((amount + _CALL_UNIT_PICO // 2) // _CALL_UNIT_PICO, 10**_CALL_PLACES)
+    return f"{'-' if pico < 0 else ''}${whole:,}.{places:0{_CALL_PLACES}d}"
 
 
 @register.filter

@@ -125,6 +125,4 @@ def again(request: OrgRequest, agent: Agent, **forms: object) -> HttpResponse:
     """The page once more, with what was typed and why it does not do."""
     context = live_context(request, agent)
     context |= settled_context(request, agent, context["standing"]) | forms
-    response = page(request, "agents/agent_detail.html", context)
-    response.status_code = 422
-    return response
+    return page(request, "agents/agent_detail.html", context)

@@ -35,10 +35,7 @@ def agent_new(request: OrgRequest) -> HttpResponse:
 
 
 def _ask(request: OrgRequest, form: AgentForm) -> HttpResponse:
-    context = {"form": form, "ticket": tickets.new(), "wider": form.wider}
-    response = page(request, "agents/agent_new.html", context)
-    response.status_code = 422 if form.errors else 200
-    return response
+    return page(request, "agents/agent_new.html", {"form": form, "ticket": tickets.new(), "wider": form.wider})
 
 
 def _create(request: OrgRequest, form: AgentForm) -> tuple[Agent, str, str]:
