@@ -16,11 +16,15 @@ from proxy.reply import Reply, budget_headers
 # The first reload answers a change that this process had not seen; the others, changes made meanwhile.
 RELOADS_MAX = 3
 FREE_FRESH_SECONDS = 1.0
+PAUSE_FRESH_SECONDS = 0.25
 
 
 async def handle_call(process: Process, incoming: Incoming, route: Route) -> Reply:
     """Authenticate, read, bound, reserve, forward, relay; the pump settles. Raises the refusal to answer with."""
     caller = incoming.caller = await process.keys.caller(incoming.key)
+    if caller.paused:
+        # Nothing will be reserved that could find the snapshot stale, and the agent may run again.
+        caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=PAUSE_FRESH_SECONDS)
     request: ModelRequest | None = None
     try:
         if caller.paused:

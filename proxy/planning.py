@@ -51,9 +51,9 @@ class Plan:
     def affordable_cap(self, available_pico: int) -> int:
         """The output bound for one choice that an amount buys; 0 when not even the input fits."""
         request = self.request
-        tokens = pricing.affordable_output(
-            self.rows, self.outgoing.bound(1), request.tiers, request.speed, request.geo, available_pico
-        )
+        # The number itself is part of the body: a shorter one never makes it longer.
+        bound = self.outgoing.bound(self.output_cap)
+        tokens = pricing.affordable_output(self.rows, bound, request.tiers, request.speed, request.geo, available_pico)
         return max(0, tokens // request.choices - request.extra_output_tokens)
 
     def with_cap(self, output_cap: int) -> "Plan":

@@ -1,5 +1,6 @@
 """What the real clients make of a refusal: one request, the right exception, a body that says all."""
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.utils import timezone
 from agents import budgets
 from tests.proxy.stage import Stage, Worker, settled
 
+# A process may repeat a refusal from memory for this long.
+LOOSENED_SECONDS = 0.3
 MESSAGES: Any = [{"role": "user", "content": "Hello [[tokens_out=20]]"}]
 
 
@@ -111,10 +114,10 @@ def test_a_bound_of_the_clients_is_never_lowered_but_the_affordable_one_is_named
     error, _ = openai_refusal(on, worker, max_tokens=16_000)
     body: Any = error.body
     affordable = int(body["message"].split("An output bound of ")[1].split()[0])
-    on.openai_client(worker.key).chat.completions.create(model="gpt-4o", messages=MESSAGES, max_tokens=affordable - 5)
+    on.openai_client(worker.key).chat.completions.create(model="gpt-4o", messages=MESSAGES, max_tokens=affordable)
     with pytest.raises(openai.RateLimitError):
         on.openai_client(on.worker("0.05").key, max_retries=0).chat.completions.create(
-            model="gpt-4o", messages=MESSAGES, max_tokens=affordable + 20
+            model="gpt-4o", messages=MESSAGES, max_tokens=affordable + 1
         )
 
 
@@ -135,6 +138,7 @@ def test_a_paused_agent_is_refused_at_the_very_next_call_and_not_after_it_resume
     assert isinstance(error, openai.PermissionDeniedError)
     assert (error.code, requests) == ("agent_paused", 1)
     budgets.resume(worker.agent, by=on.alice.user)
+    time.sleep(LOOSENED_SECONDS)
     client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
 
 
@@ -147,6 +151,7 @@ def test_a_lower_limit_holds_for_the_very_next_call(on: Stage) -> None:
     error, _ = openai_refusal(on, worker)
     assert error.status_code == 429
     budgets.set_limit(budget, 10**12, by=on.alice.user)
+    time.sleep(LOOSENED_SECONDS)
     client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
 
 
@@ -159,7 +164,7 @@ def test_anthropic_clients_get_their_own_form(on: Stage) -> None:
     assert body["error"]["type"] == "billing_error"
     assert body["awx"]["reason"] == "call_too_expensive"
     assert caught.value.response.headers["x-should-retry"] == "false"
-    assert len(worker.calls()) == 1
+    assert settled(caught.value.response.headers["x-awx-call-id"]).status == "refused"
 
 
 def test_a_provider_that_is_not_connected_names_the_page_to_connect_it(on: Stage) -> None:
