@@ -2,8 +2,10 @@
 
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any
 
 from proxy.errors import OutputTooLong
 
@@ -12,14 +14,15 @@ REQUEST_TOKENS = 64
 # A schema may be written out again for the model, with other spacing and with \uXXXX escapes.
 NODE_TOKENS = 2
 ESCAPE_FACTOR = 2
-# Texts up to this length are normalised exactly.
-EXACT_CHARACTERS_MAX = 256
+# Non-ASCII texts of up to this length together are normalised exactly.
+EXACT_CHARACTERS_MAX = 1_024
+COUNTED_ONE_BY_ONE_MAX = 64
+CHARACTERS_KEPT = 16_384
 DEFAULT_CAP = 16_384
 USEFUL_CAP_MIN = 256
 CAP_MAX = 10**9
 
 _ASCII = bytes(range(128))
-_Form = Literal["NFKC", "NFKD"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,16 @@ def input_tokens(sent_bytes: int, hidden: Hidden, image_tokens: int) -> int:
     return text + hidden.constant_tokens + image_tokens + REQUEST_TOKENS
 
 
-def nfkc_growth(text: str) -> int:
-    """Bytes, at most, that a text gains when a tokenizer normalises it; U+FDFA alone gains thirty."""
-    if text.isascii():
-        return 0
-    if len(text) <= EXACT_CHARACTERS_MAX:
-        return max(0, len(unicodedata.normalize("NFKC", text).encode()) - len(text.encode()))
-    return _growth_by_character(text)
+def nfkc_growth(texts: Sequence[str]) -> int:
+    """Bytes, at most, that texts gain when a tokenizer normalises them; U+FDFA alone gains thirty."""
+    joined = "".join(text for text in texts if not text.isascii())
+    if len(joined) > EXACT_CHARACTERS_MAX:
+        return _growth_by_character(joined)
+    return sum(
+        max(0, len(unicodedata.normalize("NFKC", text).encode()) - len(text.encode()))
+        for text in texts
+        if not text.isascii()
+    )
 
 
 def schema_tokens(value: Any) -> int:
@@ -103,14 +109,26 @@ def _growth_by_character(text: str) -> int:
     Where every character begins something of its own, the parts are the whole. Else marks may part a
     letter from what it was composed with, but never beyond the full decomposition.
     """
-    counts = Counter(text)
-    form: _Form = "NFKC" if all(map(_stands_alone, counts)) else "NFKD"
-    return sum(
-        count * max(0, len(unicodedata.normalize(form, character).encode()) - len(character.encode()))
-        for character, count in counts.items()
-    )
+    characters = set(text)
+    growth_of = _growth_alone if all(map(_stands_alone, characters)) else _growth_decomposed
+    growing = {character: growth for character in characters if (growth := growth_of(character))}
+    if len(growing) > COUNTED_ONE_BY_ONE_MAX:
+        counts = Counter(text)
+        return sum(counts[character] * growth for character, growth in growing.items())
+    return sum(text.count(character) * growth for character, growth in growing.items())
 
 
+@lru_cache(CHARACTERS_KEPT)
+def _growth_alone(character: str) -> int:
+    return max(0, len(unicodedata.normalize("NFKC", character).encode()) - len(character.encode()))
+
+
+@lru_cache(CHARACTERS_KEPT)
+def _growth_decomposed(character: str) -> int:
+    return max(0, len(unicodedata.normalize("NFKD", character).encode()) - len(character.encode()))
+
+
+@lru_cache(CHARACTERS_KEPT)
 def _stands_alone(character: str) -> bool:
     first = unicodedata.normalize("NFKC", character)[0]
     return unicodedata.category(first)[0] != "M" and not "\u1160" <= first <= "\u11ff"

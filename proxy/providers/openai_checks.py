@@ -124,7 +124,8 @@ def predicted_tokens(body: dict[str, Any]) -> int:
     """Rejected prediction tokens are billed as output; their bytes bound them."""
     content = table(body, "prediction").get("content")
     texts = [content] if isinstance(content, str) else [part.get("text") for part in _parts(content, "prediction")]
-    return sum(len(text.encode()) + nfkc_growth(text) for text in texts if isinstance(text, str))
+    known = [text for text in texts if isinstance(text, str)]
+    return sum(len(text.encode()) for text in known) + nfkc_growth(known)
 
 
 def hidden_input(body: dict[str, Any], growth: int) -> Hidden:

@@ -10,7 +10,7 @@ from proxy.errors import Malformed
 DEPTH_MAX = 64
 # orjson turns whole numbers beyond 64 bits into floats, so a float this large is refused either way.
 NUMBER_LIMIT = 2.0**63
-# Surrogate escapes and non-ASCII text both need the walk over strings; plain ASCII does not.
+# Without these and without bytes beyond ASCII, no string can be more than ASCII.
 _ESCAPE = b"\\u"
 
 
@@ -22,8 +22,9 @@ def parse_object(body: bytes) -> tuple[dict[str, Any], int]:
         raise Malformed(problem=f"the body is not JSON ({_position(error)})") from None
     if not isinstance(value, dict):
         raise Malformed(problem="the body must be a JSON object")
-    growth = _check(value, 1, plain=body.isascii() and _ESCAPE not in body)
-    return value, growth
+    texts: list[str] = []
+    _check(value, 1, texts=None if body.isascii() and _ESCAPE not in body else texts)
+    return value, nfkc_growth(texts)
 
 
 def whole_number(body: dict[str, Any], name: str, *, least: int, most: int) -> int | None:
@@ -84,21 +85,20 @@ def objects(body: dict[str, Any], name: str, *, path: str = "") -> list[dict[str
     return value
 
 
-def _check(value: Any, depth: int, *, plain: bool) -> int:
-    """Refuse what is too deep or too large; the NFKC growth of all strings (0 when `plain`)."""
+def _check(value: Any, depth: int, *, texts: list[str] | None) -> None:
+    """Refuse what is too deep or too large; gather all strings, keys too, unless they are known to be ASCII."""
     if depth > DEPTH_MAX:
         raise Malformed(problem=f"the body is nested deeper than {DEPTH_MAX} levels")
-    growth = 0
     for item in value if isinstance(value, list) else value.values():
         if isinstance(item, dict | list):
-            growth += _check(item, depth + 1, plain=plain)
+            _check(item, depth + 1, texts=texts)
         elif isinstance(item, str):
-            growth += 0 if plain else nfkc_growth(item)
+            if texts is not None:
+                texts.append(item)
         elif isinstance(item, float) and abs(item) >= NUMBER_LIMIT:
             raise Malformed(problem="the body holds a number beyond 64 bits")
-    if not plain and isinstance(value, dict):
-        growth += sum(map(nfkc_growth, value))
-    return growth
+    if texts is not None and isinstance(value, dict):
+        texts += value
 
 
 def _position(error: orjson.JSONDecodeError) -> str:
