@@ -54,17 +54,9 @@ def give_answers(
             place, spent_then, held_then = (column[number] for column in refusals) if code == REFUSED else (0, 0, 0)
             waiting.future.set_exception(_error(code, waiting, balances[place - 1], spent_then, held_then))
     if again:
-        known.forget(_gone(balances, spent, flushed_at))
+        # One of a group's windows is over, or was purged after it; opening all of them again is simple and rare.
+        known.forget({balance for waiting in again if waiting.group for balance in waiting.group.balances})
     return again
-
-
-def _gone(balances: list[OpenBalance], spent: list[int | None], at: datetime) -> list[OpenBalance]:
-    """Return balances whose window is over, and those that were purged after it."""
-    return [
-        balance
-        for balance, spent_now in zip(balances, spent, strict=True)
-        if spent_now is None or (balance.window_end is not None and balance.window_end <= at)
-    ]
 
 
 def _end(ends: list[WaitingEnd], outcomes: dict[str, str]) -> None:

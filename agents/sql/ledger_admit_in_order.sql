@@ -18,7 +18,7 @@ DECLARE
     share double precision;
     n integer;
 BEGIN
-    FOR i IN 1 .. cardinality(p_spent) LOOP
+    FOR i IN 1 .. coalesce(cardinality(p_spent), 0) LOOP
         p_spent[i] := p_spent[i] + p_more_spent[i];
         p_held[i] := p_held[i] + p_more_held[i];
     END LOOP;

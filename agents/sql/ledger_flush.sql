@@ -35,7 +35,7 @@ BEGIN
     IF cardinality(p_ending_ids) > 0 THEN
         wanted := wanted || ledger_balances_of(p_ending_ids);
     END IF;
-    SELECT array_agg(id) INTO locked
+    SELECT coalesce(array_agg(id), '{}') INTO locked
     FROM (SELECT id FROM balance WHERE id = ANY (wanted) ORDER BY id FOR NO KEY UPDATE) b;
 
     IF cardinality(p_ending_ids) > 0 THEN
