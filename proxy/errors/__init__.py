@@ -1,15 +1,12 @@
 """Every way a call can be turned away: classes that carry the facts, one table, one renderer."""
 
+from proxy.errors.budgets import BudgetExceeded, BudgetRefusal, CallTooExpensive, HeldInFlight, Refusal
 from proxy.errors.refusals import (
     AgentPaused,
     AgentRequired,
     AgentUnknown,
     BodyTooLarge,
-    BudgetExceeded,
-    BudgetRefusal,
-    CallTooExpensive,
     EncodingUnsupported,
-    HeldInFlight,
     KeyExpired,
     KeyMalformed,
     KeyMissing,
@@ -24,7 +21,6 @@ from proxy.errors.refusals import (
     Overloaded,
     ProviderNotConnected,
     RateLimited,
-    Refusal,
     SessionLimit,
     TooManySubjects,
     UnboundedCall,

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import orjson
 
-from proxy.errors.refusals import BudgetRefusal, Refusal
+from proxy.errors.budgets import BudgetRefusal, Refusal
 from proxy.errors.table import TABLE, Dialect, Row, Wait
 
 SHORT_WAIT_SECONDS_MAX = 5

@@ -54,6 +54,14 @@ def test_a_long_text_is_never_bounded_below_what_it_becomes(text, times):
     assert bounds.nfkc_growth([text]) >= exact
 
 
+def test_the_letters_that_are_passed_over_gain_nothing_and_stand_alone():
+    passed_over = [chr(code) for code in range(0x110000) if not bounds._OTHERS.match(chr(code))]
+    assert len(passed_over) > 30_000
+    for character in passed_over:
+        assert bounds._growth_alone.__wrapped__(character) == 0
+        assert bounds._stands_alone.__wrapped__(character)
+
+
 def test_long_texts_of_living_languages_gain_nothing():
     for text in ("한국어 문장…", "漢字，與標點。", "déjà vu —", "…"):
         assert bounds.nfkc_growth([text * 200]) == 0
