@@ -65,17 +65,18 @@ def local_time(at: datetime, time_zone: str) -> SafeString:
 
 
 @register.inclusion_tag("partials/bar.html")
-def bar(spent: int, limit: int | None, held: int = 0, label: str = "") -> dict[str, str]:
+def bar(spent: int, limit: int | None, held: int = 0, label: str = "", tone: str = "") -> dict[str, str]:
     """Draw what is spent and held of a limit, all in one unit, with marks at 50 and 80 %.
 
-    A limit of None draws an empty track, since there is no share of what has no end.
+    A limit of None draws an empty track, since there is no share of what has no end. tone: bad colours the bar so
+    below its end too, for a budget that refuses already.
     """
     spent_share = _share(spent, limit)
     held_share = min(_share(held, limit), 1 - spent_share)
     return {
         "spent_percent": _percent(spent_share),
         "held_percent": _percent(held_share),
-        "tone": "bad" if spent_share >= 1 else "warn" if spent_share >= _WARN_SHARE else "good",
+        "tone": "bad" if spent_share >= 1 or tone == "bad" else "warn" if spent_share >= _WARN_SHARE else "good",
         "label": label or f"{_percent(spent_share)} spent",
     }
 
