@@ -1,0 +1,43 @@
+"""The first promise as an experiment: a budget that fits exactly so many calls admits exactly so many."""
+
+import asyncio
+
+from agents import budgets, keys
+from agents.models import KeyMode, Reservation
+from tests.proxy.load import Outcome, chat_body, run_load
+from tests.proxy.stage import Stage, Worker, all_settled, settled
+
+WORDS = "bill=ceiling delay_ms=100"
+
+
+def ceiling_of_one(on: Stage) -> int:
+    """What one of these calls holds, by making one."""
+    response = on.post(on.worker().key, content=chat_body(WORDS), headers={"content-type": "application/json"})
+    assert response.status_code == 200, response.text
+    row = settled(response.headers["x-awx-call-id"])
+    assert row.cost_pico == row.held_pico, "the fake bills exactly the ceiling"
+    return row.held_pico
+
+
+def budget_admits_exactly(on: Stage, *, fits: int, calls: int, at_once: int) -> tuple[Worker, Outcome]:
+    """Send `calls` calls of which the budget fits `fits`, `at_once` in flight at a time, and check every account."""
+    limit_pico = fits * ceiling_of_one(on)
+    organization, user = on.alice.organization, on.alice.user
+    agent = budgets.create_agent(organization, f"crowd-{fits}-{calls}", daily_limit_pico=limit_pico, by=user)
+    worker = Worker(agent, keys.issue(agent, KeyMode.LIVE, by=user)[1])
+    on.fake.reset()
+    outcome = asyncio.run(
+        run_load(on.server.address, worker.key, (chat_body(WORDS) for _ in range(calls)), at_once=at_once)
+    )
+    all_settled()
+    assert outcome.statuses == {200: fits, 429: calls - fits}, outcome
+    assert on.fake.stats()["billed"] == fits
+    assert worker.spent_pico == limit_pico == on.fake.billed_pico()
+    assert worker.held_pico == 0
+    assert not Reservation.objects.exists()
+    settled_rows = [row for row in worker.calls() if row.status == "settled"]
+    refused_count = sum(row.repeat_count for row in worker.calls() if row.status == "refused")
+    assert len(settled_rows) == fits
+    assert sum(row.cost_pico for row in settled_rows) == limit_pico
+    assert refused_count <= calls - fits
+    return worker, outcome
