@@ -4,9 +4,11 @@ The addresses come from the URL configuration, so a new page is walked without a
 argument fails until `values_of` knows a value for it.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from django.http import HttpResponse
@@ -15,7 +17,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from accounts import credentials
-from agents.models import Agent, AgentKey
+from accounts.models import AuditEntry, Organization, ProviderCredential
+from agents.models import Agent, AgentKey, Budget
 from tests import cast
 from tests.alerts.books import call
 from tests.cast import Person
@@ -157,6 +160,36 @@ def test_page_of_the_account_keeps_the_policy(address: str, signed_in: bool) -> 
     assert answer.status_code in {200, 302, 404}
     if answer.status_code != 302:
         check_policy(answer)
+
+
+def test_looking_at_every_page_changes_nothing() -> None:
+    alice = cast.alice()
+    values = values_of(alice)
+    visitor = browser(alice)
+    before = rows()
+    for page in pages():
+        visitor.get(page.address(values))
+    assert rows() == before
+
+
+def test_everything_that_a_page_fetches_by_itself_is_a_safe_page() -> None:
+    fetched = {
+        name
+        for file in Path("templates").rglob("*.html")
+        for name in re.findall(r"""hx-get="\{% url ['"]([a-z_:]+)['"]""", file.read_text())
+    }
+    assert fetched
+    alice = cast.alice()
+    values, visitor = values_of(alice), browser(alice)
+    for page in pages():
+        if page.name in fetched:
+            assert visitor.get(page.address(values)).status_code == 200, page.name
+
+
+def rows() -> list[list[object]]:
+    """Everything that people change, as it stands."""
+    tables = (AuditEntry, Organization, ProviderCredential, Agent, AgentKey, Budget)
+    return [list(table.objects.order_by("pk").values()) for table in tables]
 
 
 def test_form_without_a_token_changes_nothing() -> None:
