@@ -39,7 +39,9 @@ def usd_call(pico: int | None) -> str:
 @register.filter
 def usd_exact(pico: int | None) -> str:
     """Pico-dollars with every digit."""
-    return "–" if pico is None else f"${money.usd_exact(int(pico))}"
+    if pico is None:
+        return "–"
+    return f"{'-' if pico < 0 else ''}${money.usd_exact(abs(int(pico)))}"
 
 
 @register.filter

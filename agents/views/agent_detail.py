@@ -62,7 +62,7 @@ def agent_limit(request: OrgRequest, agent_id: UUID) -> HttpResponse:
 def agent_rename(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     """Give the agent another name; its id stays."""
     agent = agent_of(request, agent_id)
-    form = RenameForm(request.POST)
+    form = RenameForm(request.POST, auto_id="rename_%s")
     if not form.is_valid():
         return again(request, agent, rename_form=form)
     budgets.rename(agent, form.cleaned_data["name"], by=request.user)

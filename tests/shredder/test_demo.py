@@ -1,0 +1,99 @@
+"""The demonstration: a month that the ledger itself could have written."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db.models import Sum
+from django.utils import timezone
+
+from accounts.models import Organization, User
+from agents import pricing, rollups
+from agents.demo import write_demo
+from agents.models import Agent, Balance, Budget, Call, CallStatus, DailyUsage
+from agents.pricebook import current_book
+from agents.pricing import Circumstances, Usage
+from agents.reports.overview import overview
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def demo() -> Organization:
+    owner = User.objects.create_user("demo@example.com")
+    now = timezone.now()
+    written = write_demo(owner, now, day_count=2)
+    rollups.sum_again(written.organization, written.since_at, now)
+    return written.organization
+
+
+def test_its_books_agree_with_each_other(demo: Organization) -> None:
+    book_pico = Call.objects.filter(organization_id=demo.id).aggregate(cost=Sum("cost_pico"))["cost"]
+    meters = Balance.objects.filter(budget__organization=demo, budget__agent=None)
+    own = Balance.objects.filter(budget__organization=demo).exclude(budget__agent=None)
+    assert book_pico > 0
+    assert meters.aggregate(spent=Sum("spent"))["spent"] == book_pico
+    assert own.aggregate(spent=Sum("spent"))["spent"] == book_pico
+    assert overview(demo, timezone.now()).chart.total_pico == book_pico
+    closed = Balance.objects.filter(budget__agent=None, window_end__lt=timezone.now() - timedelta(hours=1))
+    rolled = DailyUsage.objects.filter(organization_id=demo.id).aggregate(cost=Sum("cost_pico"))["cost"] or 0
+    assert rolled == (closed.aggregate(spent=Sum("spent"))["spent"] or 0)
+
+
+def test_no_budget_was_ever_passed(demo: Organization) -> None:
+    for balance in Balance.objects.filter(budget__organization=demo).select_related("budget"):
+        assert balance.held == 0
+        assert balance.budget.limit is None or balance.spent <= balance.budget.limit
+
+
+def test_every_cost_is_the_price_books(demo: Organization) -> None:
+    for call in Call.objects.filter(organization_id=demo.id, status=CallStatus.SETTLED)[:300]:
+        usage = Usage(
+            input=call.input_tokens, cache_read=call.cache_read_tokens, cache_write=call.cache_write_tokens,
+            output=call.output_tokens,
+        )  # fmt: skip
+        row = current_book().row(call.provider, call.model, call.reserved_at)
+        assert call.cost_pico == pricing.cost_pico(row, usage, Circumstances()) <= call.held_pico
+        assert call.price_version == current_book().version
+
+
+def test_it_shows_six_agents_in_different_states(demo: Organization) -> None:
+    assert Agent.objects.for_org(demo).count() == 6
+    states = {standing.agent.name: standing.state.words for standing in overview(demo, timezone.now()).standings}
+    assert states["newsletter-writer"] == "Paused"
+    assert states["onboarding-guide"] == "New"
+    assert Budget.objects.filter(organization=demo, agent=None).count() == 1
+
+
+def test_the_same_day_is_told_the_same_way(demo: Organization) -> None:
+    other = User.objects.create_user("other@example.com")
+    zone = demo.time_zone
+    again = write_demo(other, timezone.now(), zone=zone, day_count=2).organization
+    first = Call.objects.filter(organization_id=demo.id, reserved_at__lt=timezone.now() - timedelta(minutes=10))
+    second = Call.objects.filter(organization_id=again.id, reserved_at__lt=timezone.now() - timedelta(minutes=10))
+    total = [rows.aggregate(cost=Sum("cost_pico"), tokens=Sum("input_tokens")) for rows in (first, second)]
+    assert total[0] == total[1]
+
+
+def test_the_command_says_how_to_sign_in_and_may_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.demo.write.DAYS", 1)
+    monkeypatch.setattr("agents.demo.write.write_demo.__kwdefaults__", {"zone": None, "day_count": 1}, raising=False)
+    out = StringIO()
+    call_command("demo", "--password", "a password of mine", stdout=out)
+    assert "demo@example.com" in out.getvalue()
+    assert User.objects.get(email="demo@example.com").check_password("a password of mine")
+    calls = Call.objects.count()
+    call_command("demo", stdout=out)
+    assert "there already" in out.getvalue()
+    assert Call.objects.count() == calls
+    assert Organization.objects.count() == 1
+
+
+def test_it_leaves_other_peoples_accounts_alone() -> None:
+    alice = cast.alice()
+    with pytest.raises(CommandError, match="another organisation"):
+        call_command("demo", "--email", alice.user.email, stdout=StringIO())
+    assert alice.user.memberships.count() == 1
