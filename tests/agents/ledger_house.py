@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from django.db import connection
 from psycopg.types.json import Jsonb
 
 from accounts.ids import uuid7
@@ -16,10 +18,22 @@ from agents.ledger.connection import conninfo_of_django
 from agents.models import Agent, Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from uuid import UUID
 
 USD = 10**12
+
+
+async def in_thread[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run something that uses Django's models, and leave no connection behind."""
+
+    def work() -> T:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(work)
 
 
 class House:
@@ -73,7 +87,8 @@ class House:
     def amounts(self, budget: Budget | None = None, practice: bool = False) -> tuple[int, int]:
         """Return what a budget has spent and holds in all its windows; the agent's by default."""
         row = self.sql(
-            "SELECT coalesce(sum(spent), 0), coalesce(sum(held), 0) FROM balance WHERE budget_id = %s AND practice = %s",
+            "SELECT coalesce(sum(spent), 0), coalesce(sum(held), 0) FROM balance"
+            " WHERE budget_id = %s AND practice = %s",
             (budget or self.budget).pk,
             practice,
         )[0]

@@ -17,7 +17,7 @@ from agents.ledger import (
     RefusalKind,
     Stale,
 )
-from tests.agents.ledger_house import USD, House
+from tests.agents.ledger_house import USD, House, in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,7 +96,7 @@ async def test_settles_of_a_flush_make_room_for_its_asks(house: House, ledger: L
 
 
 async def test_a_void_costs_nothing_and_counts_no_call(house: House, ledger: Ledger) -> None:
-    calls = await asyncio.to_thread(house.new_budget, unit="calls", limit=10)
+    calls = await in_thread(house.new_budget, unit="calls", limit=10)
     ask = house.ask(USD)
     await ledger.reserve(ask)
     assert house.amounts(calls) == (0, 1)
@@ -107,8 +107,8 @@ async def test_a_void_costs_nothing_and_counts_no_call(house: House, ledger: Led
 
 
 async def test_tokens_and_calls_have_budgets_of_their_own(house: House, ledger: Ledger) -> None:
-    tokens = await asyncio.to_thread(house.new_budget, unit="tokens", limit=250)
-    calls = await asyncio.to_thread(house.new_budget, unit="calls", limit=2, window="total")
+    tokens = await in_thread(house.new_budget, unit="tokens", limit=250)
+    calls = await in_thread(house.new_budget, unit="calls", limit=2, window="total")
     first = house.ask(1, tokens=200)
     await ledger.reserve(first)
     with pytest.raises(BudgetRefused) as refusal:
@@ -124,13 +124,13 @@ async def test_tokens_and_calls_have_budgets_of_their_own(house: House, ledger: 
 
 
 async def test_a_soft_budget_admits_everything_and_counts_it(house: House, ledger: Ledger) -> None:
-    soft = await asyncio.to_thread(house.new_budget, mode="soft", limit=1, window="month")
+    soft = await in_thread(house.new_budget, mode="soft", limit=1, window="month")
     await ledger.reserve(house.ask(3 * USD))
     assert house.amounts(soft) == (0, 3 * USD)
 
 
 async def test_a_refusal_names_the_budget_that_leaves_least_hope(house: House, ledger: Ledger) -> None:
-    week = await asyncio.to_thread(house.new_budget, window="week", limit=3 * USD)
+    week = await in_thread(house.new_budget, window="week", limit=3 * USD)
     await ledger.reserve(house.ask(2 * USD))
     with pytest.raises(BudgetRefused) as refusal:
         await ledger.reserve(house.ask(4 * USD))  # Above the week's limit; only held by the day's.
@@ -234,7 +234,7 @@ async def test_a_paused_agent_is_stale_even_with_the_right_version(house: House,
 
 
 async def test_charlie_cannot_spend_for_alices_organisation(house: House, ledger: Ledger) -> None:
-    charlie = await asyncio.to_thread(House)
+    charlie = await in_thread(House)
     with pytest.raises(Stale):
         await ledger.reserve(house.ask(1, agent_id=charlie.agent.pk, agent_version=1))
     charlie.connection.close()

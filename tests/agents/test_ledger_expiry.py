@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from agents.ledger import CallEnd, Ledger, leases
-from tests.agents.ledger_house import USD, House
+from tests.agents.ledger_house import USD, House, in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -123,7 +123,7 @@ async def test_a_late_settle_corrects_the_charge(house: House, ledger: Ledger) -
 
 
 async def test_a_late_void_gives_everything_back(house: House, ledger: Ledger) -> None:
-    calls = await asyncio.to_thread(house.new_budget, unit="calls", limit=9)
+    calls = await in_thread(house.new_budget, unit="calls", limit=9)
     call_id = await reserve(house, ledger)
     await expire(house, ledger)
     assert house.amounts(calls) == (1, 0)

@@ -7,13 +7,12 @@ import sys
 from dataclasses import replace
 
 import pytest
-from asgiref.sync import sync_to_async
 
 from accounts.ids import uuid7
 from agents import budgets
 from agents.ledger import BudgetRefused, CallEnd, Ledger, Stale
 from agents.ledger.connection import conninfo_of_django
-from tests.agents.ledger_house import USD, House
+from tests.agents.ledger_house import USD, House, in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,7 +47,7 @@ async def test_an_edit_waits_for_the_flush_before_it(house: House, ledger: Ledge
     await ledger.reserve(house.ask(1))
     with house.transaction() as flush:
         flush.execute("SELECT 1 FROM balance WHERE budget_id = %s FOR UPDATE", [house.meter.pk])
-        edit = asyncio.create_task(sync_to_async(budgets.set_limit)(house.budget, USD, None))
+        edit = asyncio.create_task(in_thread(budgets.set_limit, house.budget, USD, None))
         await asyncio.sleep(0.3)
         assert not edit.done()
         flush.commit()
@@ -58,8 +57,8 @@ async def test_an_edit_waits_for_the_flush_before_it(house: House, ledger: Ledge
 async def test_processes_that_flush_the_same_rows_lose_nothing(house: House) -> None:
     """Four processes, eight balances, every call settled twice: no deadlock, no lost update, never over."""
     for unit, window in [("usd", "week"), ("usd", "month"), ("tokens", "day"), ("tokens", "total"), ("calls", "day")]:
-        await asyncio.to_thread(house.new_budget, unit=unit, window=window, limit=10**15)
-    await asyncio.to_thread(house.new_budget, unit="usd", window="total", limit=USD)
+        await in_thread(house.new_budget, unit=unit, window=window, limit=10**15)
+    await in_thread(house.new_budget, unit="usd", window="total", limit=USD)
     facts = {
         "dsn": conninfo_of_django(),
         "organization": str(house.organization.pk),
@@ -89,7 +88,7 @@ async def test_a_balance_that_joined_after_the_look_up_makes_the_flush_start_aga
 ) -> None:
     ask = house.ask(USD)
     await ledger.reserve(ask)
-    other = await asyncio.to_thread(house.new_budget, window="month", limit=9 * USD)
+    other = await in_thread(house.new_budget, window="month", limit=9 * USD)
     await ledger.reserve(house.ask(1))
     [(joined,)] = house.sql("SELECT id FROM balance WHERE budget_id = %s", other.pk)
     with house.transaction() as seeding:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from agents.ledger import BudgetRefused, CallEnd, Ledger, LedgerError, TooManySubjects
-from tests.agents.ledger_house import USD, House
+from tests.agents.ledger_house import USD, House, in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -127,13 +127,13 @@ async def test_subjects_have_room_of_their_own(house: House, ledger: Ledger) -> 
 
 
 async def test_a_rolling_window_says_that_it_is_not_there_yet(house: House, ledger: Ledger) -> None:
-    await asyncio.to_thread(house.new_budget, window="rolling_24h", limit=5)
+    await in_thread(house.new_budget, window="rolling_24h", limit=5)
     with pytest.raises(LedgerError, match="not available yet"):
         await ledger.reserve(house.ask(1))
 
 
 async def test_budgets_by_week_month_and_for_ever_count_the_same_call(house: House, ledger: Ledger) -> None:
-    others = [await asyncio.to_thread(house.new_budget, window=w, limit=USD) for w in ("week", "month", "total")]
+    others = [await in_thread(house.new_budget, window=w, limit=USD) for w in ("week", "month", "total")]
     ask = house.ask(USD)
     await ledger.reserve(ask)
     await ledger.settle(ask.call_id, CallEnd(cost_pico=5))
