@@ -12,6 +12,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.servers import committed_database, database_template
+
+__all__ = ["committed_database", "database_template"]
+
 
 class PostOffice:
     """An SMTP server that keeps what it is given; it starts away."""
