@@ -1,9 +1,12 @@
 """The web process: the proxy as plain ASGI, everything else Django; SHREDDER_ROLE decides what is mounted."""
 
 import os
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+# Static files are small and read at once; streaming them asynchronously would gain nothing.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shredder.settings")
 # Pages in flight share a few connections; tasks and commands open one each.
 os.environ.setdefault("SHREDDER_DB_POOL", "8")
