@@ -23,8 +23,14 @@ class AddressRefused(Exception):
 
 
 def is_public(text: str) -> bool:
-    """Tell whether an IP address, as getaddrinfo writes it, belongs to the public internet."""
-    address = ip_address(text.partition("%")[0])
+    """Tell whether an IP address belongs to the public internet; text that is no plain address does not.
+
+    text: an IPv4 or IPv6 address as the resolver gives it, a zone included.
+    """
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return is_public(str(address.ipv4_mapped))
     return _is_plainly_public(address) and not any(

@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.addresses import is_public
+from accounts.addresses import is_public
 
 # Shorter than any provider's own, so that a pooled connection is rarely closed under a request.
 KEEP_ALIVE_SECONDS = 30.0
