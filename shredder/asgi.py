@@ -5,8 +5,6 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-# Static files are small and read at once; streaming them asynchronously would gain nothing.
-warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shredder.settings")
 # Pages in flight share a few connections; tasks and commands open one each.
 os.environ.setdefault("SHREDDER_DB_POOL", "8")
@@ -25,6 +23,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Any], Awaitable[None]]
 
 logger = structlog.get_logger(__name__)
+# Static files are small and read at once; streaming them asynchronously would gain nothing.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 
 class Application:
