@@ -12,12 +12,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Aggregate, Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Aggregate, Count, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncHour
 
 from accounts.ids import made_at
 from accounts.models import Organization
-from agents.models import Call, CallStatus, DailyUsage, HourlyUsage, Mark, Window
+from agents.models import Agent, Call, CallStatus, DailyUsage, HourlyUsage, Mark, Window
 from agents.windows import window_of
 
 MARK = "sums"
@@ -105,6 +105,7 @@ def _roll_slice(until_at: datetime) -> int:
     hours = _touched_hours(mark - OVERLAP if mark else None, until_at)
     for hour, organization_ids in sorted(hours.items()):
         _write_hour(hour, organization_ids)
+    _note_first_calls(mark - OVERLAP if mark else None, until_at)
     zones = dict(Organization.objects.values_list("id", "time_zone"))
     for organization in _with_changed_zone(set().union(*hours.values())):
         _write_days_again(organization, until_at)
@@ -124,6 +125,16 @@ def _touched_hours(since_at: datetime | None, until_at: datetime) -> Hours:
     for hour, organization_id in pairs.distinct():
         hours[hour].add(organization_id)
     return hours
+
+
+def _note_first_calls(since_at: datetime | None, until_at: datetime) -> None:
+    """Agents are new until a call of theirs got through, with whichever key."""
+    new_ids = Agent.objects.filter(first_call_at=None).values("id")
+    through = Call.objects.filter(ended_at__lt=until_at, agent_id__in=new_ids).exclude(status=CallStatus.REFUSED)
+    if since_at is not None:
+        through = through.filter(ended_at__gte=since_at)
+    for row in through.order_by().values("agent_id").annotate(first_at=Min("reserved_at")):
+        Agent.objects.filter(id=row["agent_id"], first_call_at=None).update(first_call_at=row["first_at"])
 
 
 def _write_hour(hour: datetime, organization_ids: set[UUID]) -> None:
