@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connections
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-START_SECONDS_MAX = 60.0
+START_SECONDS_MAX = 180.0
 STOP_SECONDS_MAX = 30.0
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from agents import budgets, keys
+from agents.audit import audit
 from agents.models import KeyMode, Reservation
 from tests.proxy.load import Outcome, chat_body, run_load
 from tests.proxy.stage import Stage, Worker, all_settled, settled
@@ -40,4 +41,7 @@ def budget_admits_exactly(on: Stage, *, fits: int, calls: int, at_once: int) -> 
     assert len(settled_rows) == fits
     assert sum(row.cost_pico for row in settled_rows) == limit_pico
     assert refused_count <= calls - fits
+    report = audit()
+    assert report.ok, "\n".join(report.lines())
+    assert report.overrun_pico == 0
     return worker, outcome
