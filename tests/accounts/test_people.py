@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client
 
@@ -185,3 +186,27 @@ def test_newcomer_hears_what_is_wrong(form: dict[str, str]) -> None:
     visitor.force_login(User.objects.create_user(NEW, PASSWORD))
     assert visitor.post("/welcome/", form).status_code == 200
     assert not Organization.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "address", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_sign_in_never_leads_elsewhere(address: str) -> None:
+    cast.alice()
+    EmailAddress.objects.create(user=User.objects.get(), email="alice@acme.example", verified=True, primary=True)
+    form = {"login": "alice@acme.example", "password": PASSWORD, "next": address}
+    answer = Client().post("/accounts/login/", form)
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/"
+
+
+def test_changed_password_ends_other_sessions() -> None:
+    alice = cast.alice()
+    here, elsewhere = Client(), Client()
+    for browser in (here, elsewhere):
+        browser.force_login(alice.user)
+    words = "an entirely new pass phrase"
+    form = {"oldpassword": PASSWORD, "password1": words, "password2": words}
+    assert here.post("/accounts/password/change/", form).status_code == 302
+    assert here.get("/settings/").status_code == 200
+    assert elsewhere.get("/settings/").status_code == 302
