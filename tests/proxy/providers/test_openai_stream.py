@@ -121,6 +121,15 @@ def test_what_is_hidden_is_all_that_is_held_back(name):
     assert seen == b"".join(wanted)
 
 
+@pytest.mark.parametrize(
+    "inner",
+    [b',"x":{"a":1,"usage":null}', b',"x":{"a":1,"usage":null},"usage_note":"n"', b',"x":[{"a":1,"usage":null}]'],
+)
+def test_a_null_of_another_object_is_not_ours_to_take(inner):
+    assert run([chunk(tail=inner)])[0] == chunk(tail=inner)
+    assert run([chunk(tail=inner + NULL)])[0] == chunk(tail=inner)
+
+
 def test_groq_usage_is_found_beside_the_choices():
     _, metered = run([chunk(b"{}", GROQ, b'"stop"'), DONE])
     assert metered.usage == Usage(input=9, output=4)
