@@ -72,13 +72,27 @@ def _free_dead_claims(at: datetime) -> None:
 
 def _put_back(delivery: Delivery, error: Exception, at: datetime) -> None:
     """Wait for the next attempt, or give up after the last one or where the server will never take it."""
-    reason = f"{type(error).__name__}: {error}"[:ERROR_LENGTH_MAX]
+    reason = _reason(error)[:ERROR_LENGTH_MAX]
     log.warning("alert not delivered", extra={"delivery_id": str(delivery.id), "reason": reason})
     if delivery.attempt_count >= ATTEMPTS_MAX or _is_final(error):
         _end(delivery, state=DeliveryState.FAILED, error=reason)
     else:
         next_attempt_at = at + BACK_OFF[delivery.attempt_count - 1]
         _end(delivery, state=DeliveryState.WAITING, next_attempt_at=next_attempt_at, error=reason)
+
+
+def _reason(error: Exception) -> str:
+    """Why an attempt failed, for people: the mail server's own words where it said something."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        said = next(iter(error.recipients.values()))
+        return f"The mail server said {said[0]} {_text(said[1])}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"The mail server said {error.smtp_code} {_text(error.smtp_error)}"
+    return f"The mail server could not be reached: {error or type(error).__name__}"
+
+
+def _text(words: bytes | str) -> str:
+    return words.decode(errors="replace") if isinstance(words, bytes) else words
 
 
 def _is_final(error: Exception) -> bool:

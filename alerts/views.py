@@ -1,6 +1,7 @@
 """What was told, to whom, and whether it arrived."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from django.contrib import messages
@@ -18,6 +19,7 @@ from alerts.models import Alert, Delivery, DeliveryState
 from alerts.raising.trial import raise_test
 
 PAGE_SIZE = 25
+FAILED_SINCE = timedelta(days=7)
 _PILLS = {
     DeliveryState.WAITING: "pill-warn",
     DeliveryState.SENDING: "pill-info",
@@ -52,13 +54,15 @@ def alert_list(request: OrgRequest) -> HttpResponse:
     if agent is not None:
         alerts = alerts.filter(agent_id=agent.id)
     page = Paginator(alerts, PAGE_SIZE).get_page(request.GET.get("page"))
-    unfinished = Delivery.objects.filter(alert__organization=request.org, state=DeliveryState.FAILED)
+    failed = Delivery.objects.filter(
+        alert__organization=request.org, state=DeliveryState.FAILED, alert__raised_at__gte=timezone.now() - FAILED_SINCE
+    )
     context = {
         "page": page,
         "entries": _entries(page),
         "agent": agent,
         "last_sent": _last_sent(request),
-        "failed_count": unfinished.count(),
+        "failed_count": failed.count(),
     }
     return render(request, "alerts/alert_list.html", context)
 

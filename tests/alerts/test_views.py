@@ -50,7 +50,7 @@ def test_a_failure_and_its_reason_are_shown(post_office: PostOffice) -> None:
     delivery.deliver_waiting(timezone.now())
     shown = page(browser(alice))
     assert "1 message could not be delivered" in shown
-    assert "no such mailbox" in shown
+    assert "The mail server said 550 no such mailbox" in shown
 
 
 def test_a_retry_that_waits_says_when(post_office: PostOffice) -> None:
