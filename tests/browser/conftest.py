@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.installation import Installation, installation
 from tests.fakes.servers import ProviderFake, provider_fake
@@ -16,6 +16,9 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 ZONE = "Europe/Oslo"
+PATIENCE_SECONDS = 20  # a busy machine draws slowly; what is right is shown at once
+
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 @dataclass
