@@ -101,7 +101,10 @@ class Upkeep:
         if self._rows:
             try:
                 await self._execute(refusals.RECORD, (to_json(self._rows),))
-            except psycopg.DataError:
+            except psycopg.Error as error:
+                if connections.is_lost(error) or connections.is_passing(error):
+                    raise
+                # Rows that cannot be written must not hold up those behind them.
                 logger.exception("Refusals could not be written")
             self._rows = []
 
