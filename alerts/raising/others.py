@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import F
+from django.db.models import F, Q, Sum
 
 from accounts.models import ProviderCredential
 from agents.models import Agent, Call, CallStatus, Mark
@@ -15,20 +15,28 @@ BEHIND_AFTER = timedelta(minutes=15)
 
 
 def overruns(at: datetime, since_at: datetime) -> Iterator[Alert]:
-    """Calls that settled above their ceiling: one alert for each agent, model and day."""
+    """Calls that cost more than their ceiling: one alert for each agent, model and day."""
     first_id, last_id = call_ids(Period(since_at, at))
+    settled_above = Q(seq=0, status=CallStatus.SETTLED, cost_pico__gt=F("held_pico"))
+    # An expired call was charged its ceiling, so whatever its late settle adds is above it.
+    settled_late_above = Q(seq__gt=0, reason="late_settle", cost_pico__gt=0)
     calls = Call.objects.filter(
-        call_id__gte=first_id, call_id__lte=last_id, ended_at__gte=since_at, seq=0, status=CallStatus.SETTLED,
-        cost_pico__gt=F("held_pico"), practice=False,
+        settled_above | settled_late_above,
+        call_id__gte=first_id, call_id__lte=last_id, ended_at__gte=since_at, practice=False,
     ).order_by("ended_at")  # fmt: skip
     for call in calls.iterator():
-        agent = Agent.objects.filter(id=call.agent_id).first()
-        yield Alert(
-            organization_id=call.organization_id, agent_id=call.agent_id, kind=AlertKind.OVERRUN,
-            subject=f"{call.provider}/{call.model}"[:128], window_start=_day(call.reserved_at),
-            facts={"agent": agent.name if agent else "", "model": call.model, "call_id": str(call.call_id),
-                   "cost_pico": call.cost_pico, "held_pico": call.held_pico},
-        )  # fmt: skip
+        yield _overrun(call if call.seq == 0 else Call.objects.get(call_id=call.call_id, seq=0))
+
+
+def _overrun(call: Call) -> Alert:
+    rows = Call.objects.filter(call_id=call.call_id)
+    agent = Agent.objects.filter(id=call.agent_id).first()
+    return Alert(
+        organization_id=call.organization_id, agent_id=call.agent_id, kind=AlertKind.OVERRUN,
+        subject=f"{call.provider}/{call.model}"[:128], window_start=_day(call.reserved_at),
+        facts={"agent": agent.name if agent else "", "model": call.model, "call_id": str(call.call_id),
+               "cost_pico": int(rows.aggregate(sum=Sum("cost_pico"))["sum"]), "held_pico": call.held_pico},
+    )  # fmt: skip
 
 
 def rejected_keys() -> Iterator[Alert]:

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import Membership, Role
 from agents import budgets
-from agents.models import Budget, Mark, Mode, Scope, database_now
+from agents.models import Budget, CallStatus, Mark, Mode, Scope, database_now
 from alerts import raising
 from alerts.models import Alert, AlertKind, Delivery
 from tests import cast
@@ -309,6 +309,18 @@ def test_a_call_above_its_ceiling_is_told_once_for_agent_model_and_day(noon: dat
         raising.raise_alerts(noon + (step + 1) * SECOND)
     alert = Alert.objects.get()
     assert (alert.kind, alert.facts["cost_pico"]) == (AlertKind.OVERRUN, USD)
+
+
+def test_a_late_settle_above_the_ceiling_is_told(noon: datetime) -> None:
+    alice = cast.alice()
+    expired = call(alice, noon, status=CallStatus.EXPIRED, cost_pico=USD, held_pico=USD)
+    call(
+        alice, noon, call_id=expired.call_id, seq=1, status=CallStatus.CORRECTED, reason="late_settle",
+        cost_pico=USD // 4, held_pico=0,
+    )  # fmt: skip
+    raising.raise_alerts(noon + SECOND)
+    facts = Alert.objects.get(kind=AlertKind.OVERRUN).facts
+    assert (facts["cost_pico"], facts["held_pico"]) == (USD * 5 // 4, USD)
 
 
 def test_a_rejected_provider_key_is_told_once_for_each_key(noon: datetime) -> None:
