@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import batched
 from zoneinfo import ZoneInfo
 
+import orjson
 from django.db import connection, transaction
 
 from accounts.ids import uuid7
@@ -131,8 +133,19 @@ def _write_day(organization: Organization, meter: Budget, players: list[_Player]
         rows += [_call(organization, player, deed, [whole.id, own.id]) for deed in deeds]
         Balance.objects.filter(id=own.id).update(spent=sum(deed.cost_pico for deed in deeds))
     Balance.objects.filter(id=whole.id).update(spent=sum(row.cost_pico for row in rows))
-    Call.objects.bulk_create(rows, batch_size=_BATCH)
+    _insert(rows)
     return len(rows)
+
+
+def _insert(rows: list[Call]) -> None:
+    """Put rows into the book as one document for each batch: Django's own bulk insert takes five times as long."""
+    names = [field.column for field in Call._meta.concrete_fields if field.column]
+    columns = ", ".join(names)
+    statement = f"INSERT INTO call ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::call, %s)"  # noqa: S608  # names of the model
+    with connection.cursor() as cursor:
+        for batch in batched(rows, _BATCH, strict=False):
+            facts = [{name: getattr(row, name) for name in names} for row in batch]
+            cursor.execute(statement, [orjson.dumps(facts).decode()])
 
 
 def _deeds(player: _Player, day: _Day, at: datetime) -> Iterator[Deed]:
@@ -174,6 +187,7 @@ def _call(organization: Organization, player: _Player, deed: Deed, balance_ids: 
 def _refuse(call: Call, player: _Player, deed: Deed) -> None:
     call.status, call.reason, call.http_status = CallStatus.REFUSED, "budget_exceeded", 429
     call.repeat_count = deed.repeat_count
+    call.held_pico = deed.ceiling_pico * deed.repeat_count  # the sum of what they asked for
     call.facts = {
         "budget_id": player.budget.id, "limit": player.budget.limit, "spent": deed.refused_spent_pico, "held": 0,
         "asked": deed.ceiling_pico,

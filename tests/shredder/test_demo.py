@@ -16,6 +16,8 @@ from agents.models import Agent, Balance, Budget, Call, CallStatus, DailyUsage
 from agents.pricebook import current_book
 from agents.pricing import Circumstances, Usage
 from agents.reports.overview import overview
+from alerts.models import Alert, Delivery
+from alerts.raising import raise_alerts
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.django_db
 def demo() -> Organization:
     owner = User.objects.create_user("demo@example.com")
     now = timezone.now()
-    written = write_demo(owner, now, day_count=2)
+    written = write_demo(owner, now, day_count=1)
     rollups.sum_again(written.organization, written.since_at, now)
     return written.organization
 
@@ -41,15 +43,20 @@ def test_its_books_agree_with_each_other(demo: Organization) -> None:
     closed = Balance.objects.filter(budget__agent=None, window_end__lt=timezone.now() - timedelta(hours=1))
     rolled = DailyUsage.objects.filter(organization_id=demo.id).aggregate(cost=Sum("cost_pico"))["cost"] or 0
     assert rolled == (closed.aggregate(spent=Sum("spent"))["spent"] or 0)
+    _assert_six_agents_in_different_states(demo)
+    _assert_no_budget_was_passed(demo)
+    _assert_costs_are_the_price_books(demo)
 
 
-def test_no_budget_was_ever_passed(demo: Organization) -> None:
-    for balance in Balance.objects.filter(budget__organization=demo).select_related("budget"):
-        assert balance.held == 0
-        assert balance.budget.limit is None or balance.spent <= balance.budget.limit
+def _assert_six_agents_in_different_states(demo: Organization) -> None:
+    assert Agent.objects.for_org(demo).count() == 6
+    states = {standing.agent.name: standing.state.words for standing in overview(demo, timezone.now()).standings}
+    assert states["newsletter-writer"] == "Paused"
+    assert states["onboarding-guide"] == "New"
+    assert Budget.objects.filter(organization=demo, agent=None).count() == 1
 
 
-def test_every_cost_is_the_price_books(demo: Organization) -> None:
+def _assert_costs_are_the_price_books(demo: Organization) -> None:
     for call in Call.objects.filter(organization_id=demo.id, status=CallStatus.SETTLED)[:300]:
         usage = Usage(
             input=call.input_tokens, cache_read=call.cache_read_tokens, cache_write=call.cache_write_tokens,
@@ -60,18 +67,16 @@ def test_every_cost_is_the_price_books(demo: Organization) -> None:
         assert call.price_version == current_book().version
 
 
-def test_it_shows_six_agents_in_different_states(demo: Organization) -> None:
-    assert Agent.objects.for_org(demo).count() == 6
-    states = {standing.agent.name: standing.state.words for standing in overview(demo, timezone.now()).standings}
-    assert states["newsletter-writer"] == "Paused"
-    assert states["onboarding-guide"] == "New"
-    assert Budget.objects.filter(organization=demo, agent=None).count() == 1
+def _assert_no_budget_was_passed(demo: Organization) -> None:
+    for balance in Balance.objects.filter(budget__organization=demo).select_related("budget"):
+        assert balance.held == 0
+        assert balance.budget.limit is None or balance.spent <= balance.budget.limit
 
 
 def test_the_same_day_is_told_the_same_way(demo: Organization) -> None:
     other = User.objects.create_user("other@example.com")
     zone = demo.time_zone
-    again = write_demo(other, timezone.now(), zone=zone, day_count=2).organization
+    again = write_demo(other, timezone.now(), zone=zone, day_count=1).organization
     first = Call.objects.filter(organization_id=demo.id, reserved_at__lt=timezone.now() - timedelta(minutes=10))
     second = Call.objects.filter(organization_id=again.id, reserved_at__lt=timezone.now() - timedelta(minutes=10))
     total = [rows.aggregate(cost=Sum("cost_pico"), tokens=Sum("input_tokens")) for rows in (first, second)]
@@ -84,6 +89,9 @@ def test_the_command_says_how_to_sign_in_and_may_be_repeated(monkeypatch: pytest
     out = StringIO()
     call_command("demo", "--password", "a password of mine", stdout=out)
     assert "demo@example.com" in out.getvalue()
+    assert Alert.objects.filter(threshold=50).exists()
+    assert not Delivery.objects.exclude(state="sent").exists()
+    assert raise_alerts(timezone.now()) == []
     assert User.objects.get(email="demo@example.com").check_password("a password of mine")
     calls = Call.objects.count()
     call_command("demo", stdout=out)

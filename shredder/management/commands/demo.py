@@ -1,6 +1,7 @@
 """Writes the demonstration: an organisation with six agents and a month of calls, without asking any provider."""
 
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -10,9 +11,14 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Organization, User
 from agents import rollups
 from agents.demo import existing_demo, write_demo
+from agents.demo.cast import DAYS
+from agents.ledger import partitions
+from agents.models import Balance, Budget, Call, CallStatus
+from alerts.models import Alert, Delivery, DeliveryState
+from alerts.thresholds import reached, refusal_means_used_up
 
 EMAIL = "demo@example.com"
 
@@ -38,8 +44,13 @@ class Command(BaseCommand):
         self.stdout.write(f"  password  {password}")
 
     def _write(self, owner: User, zone: str | None) -> None:
-        demo = write_demo(owner, timezone.now(), zone=zone)
-        rollups.sum_again(demo.organization, demo.since_at, timezone.now())
+        now = timezone.now()
+        # Before the transaction: making a day of the book locks it against running calls.
+        partitions.ensure(days_back=DAYS + 3)
+        with transaction.atomic():
+            demo = write_demo(owner, now, zone=zone)
+            rollups.sum_again(demo.organization, demo.since_at, now)
+            _tell_alerts(demo.organization, owner)
         self.stdout.write(f"Wrote {demo.call_count:,} calls of six agents in {demo.organization.time_zone}.")
 
 
@@ -53,3 +64,54 @@ def _owner(email: str, password: str) -> User:
     user.save(update_fields=["password"])
     EmailAddress.objects.update_or_create(user=user, email=email, defaults={"verified": True, "primary": True})
     return user
+
+
+@transaction.atomic
+def _tell_alerts(organization: Organization, owner: User) -> None:
+    """Write the alerts of the month as told already, so that nobody gets mail about an imaginary agent."""
+    alerts = [
+        alert
+        for budget in Budget.objects.filter(organization=organization, limit__gt=0).select_related("agent")
+        for balance in budget.balances.filter(spent__gt=0)
+        for alert in _alerts_of(budget, balance)
+    ]
+    Alert.objects.bulk_create(alerts)
+    Delivery.objects.bulk_create(
+        Delivery(
+            alert=alert, address=owner.email, state=DeliveryState.SENT, attempt_count=1, sent_at=alert.raised_at,
+            next_attempt_at=alert.raised_at,
+        )
+        for alert in alerts
+    )  # fmt: skip
+
+
+def _alerts_of(budget: Budget, balance: Balance) -> Iterator[Alert]:
+    """The thresholds that one day of an agent passed, in order of time."""
+    told, spent, limit = 0, 0, budget.limit or 0
+    calls = Call.objects.filter(
+        organization_id=budget.organization_id, agent_id=budget.agent_id,
+        reserved_at__gte=balance.window_start, reserved_at__lt=balance.window_end,
+    )  # fmt: skip
+    for call in calls.order_by("call_id"):
+        spent += call.cost_pico
+        refused = call.status == CallStatus.REFUSED and refusal_means_used_up(spent, limit)
+        threshold = 100 if refused else reached(spent, limit, budget.thresholds)
+        if threshold > told:
+            told = threshold
+            yield _alert(budget, balance, call, threshold=threshold, spent=spent, refused=refused)
+
+
+def _alert(budget: Budget, balance: Balance, call: Call, *, threshold: int, spent: int, refused: bool) -> Alert:
+    organization, agent = budget.organization, budget.agent
+    facts: dict[str, Any] = {
+        "organization": organization.name, "agent": agent.name if agent else "", "scope": budget.scope,
+        "scope_name": "", "unit": budget.unit, "window": budget.window, "mode": budget.mode, "limit": budget.limit,
+        "spent": spent, "time_zone": organization.time_zone, "rate_pico_per_hour": 0,
+    }  # fmt: skip
+    if refused:
+        facts |= {"refused_at": spent, "asked": call.held_pico, "call_id": str(call.call_id)}
+    return Alert(
+        organization=organization, agent_id=budget.agent_id, budget_id=budget.id, threshold=threshold,
+        window_start=balance.window_start, window_end=balance.window_end, limit=budget.limit or 0, facts=facts,
+        raised_at=call.ended_at,
+    )  # fmt: skip
