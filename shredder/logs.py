@@ -68,9 +68,7 @@ def configuration(level: str) -> dict[str, Any]:
             "django": {"handlers": [], "level": level, "propagate": True},
             "uvicorn.error": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
-            # One line for each task, every few seconds, says nothing; failures are louder than this.
-            "celery.beat": {"level": "WARNING"},
-            "celery.worker.strategy": {"level": "WARNING"},
-            "celery.app.trace": {"level": "WARNING"},
+            # A line for each task, every few seconds, says nothing; failures are louder than this.
+            "celery": {"level": "WARNING"},
         },
     }

@@ -15,7 +15,7 @@ from shredder.embedded.errors import CannotStart
 from shredder.embedded.home import CHECKOUT, home_folder, servers_are_embedded, sole_owner
 from shredder.embedded.programs import clear_leftover_programs, task_programs, web_programs
 from shredder.embedded.servers import prepare_servers
-from shredder.embedded.supervisor import Interrupted, Service, Supervisor
+from shredder.embedded.supervisor import Interrupted, Service, Supervisor, say
 
 BACKLOG = 2048
 SERVERS_SECONDS_MAX = 90.0  # Recovery of the database after a crash is part of it.
@@ -43,7 +43,7 @@ def run(plan: Plan) -> None:
         (home / "run").mkdir(mode=0o700, exist_ok=True)
         clear_leftover_programs(home)
         listener = cleanup.enter_context(_listen(plan.host, plan.port))
-        cleanup.callback(supervisor.stop)
+        cleanup.callback(_stop, supervisor)
         try:
             _start(plan, home, supervisor, listener, cleanup)
             if not plan.once:
@@ -53,15 +53,21 @@ def run(plan: Plan) -> None:
 
 
 def _start(plan: Plan, home: Path, supervisor: Supervisor, listener: socket.socket, cleanup: ExitStack) -> None:
+    say("up", f"data in {home}")
+    if not os.environ.get("EMAIL_URL"):
+        say("up", f"mail lands in {home / 'mail'}")
     if servers_are_embedded():
+        say("up", "starting PostgreSQL and Valkey")
         postgres, valkey = prepare_servers(home)
         supervisor.start([[postgres], [valkey]], seconds_max=SERVERS_SECONDS_MAX)
     port = listener.getsockname()[1]
     _announce_address(plan.host, port, home)
     manage = [sys.executable, str(CHECKOUT / "manage.py")]
-    supervisor.run_once("migrate", [*manage, "migrate", "--no-input", "--verbosity", "1"])
+    say("up", "bringing the database up to date")
+    supervisor.run_once("migrate", [*manage, "migrate", "--no-input", "--verbosity", "0"])
     supervisor.run_once("static", [*manage, "collectstatic", "--no-input", "--verbosity", "0"])
     _empty(home / "run" / "metrics")
+    say("up", f"starting {plan.workers} web, worker, timetable")
     worker, beat = task_programs(home)
     groups: list[Sequence[Service]] = [[beat], [worker], web_programs(home, listener, plan.workers)]
     supervisor.start(groups, seconds_max=PROGRAMS_SECONDS_MAX)
@@ -86,6 +92,12 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         raise CannotStart(f"cannot listen on {host} port {port}: {reason.lower()} (see --host and --port)") from None
     with listener:
         yield listener
+
+
+def _stop(supervisor: Supervisor) -> None:
+    if supervisor.signals:
+        say("up", "stopping; calls in flight may take two minutes to end (once more: five seconds)")
+    supervisor.stop()
 
 
 def _announce_address(host: str, port: int, home: Path) -> None:

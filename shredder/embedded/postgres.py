@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,11 @@ class Postgres:
     name = "postgres"
     stop_signal = signal.SIGINT  # Its "fast" stop: sessions end, nothing is lost.
     grace_seconds = 60.0
+    # The lines of an ordinary start and stop. An end that was not ordinary says other things.
+    chatter = re.compile(
+        r" LOG:  (starting PostgreSQL|listening on|database system (was shut down at|is ready|is shut down)"
+        r"|received (fast|smart) shutdown|aborting any active|shutting down|background worker \"logical replication)"
+    )
 
     def __init__(self, home: Path, state: State, *, durable: bool = True) -> None:
         self.home, self.state, self.durable = home, state, durable
@@ -61,6 +67,7 @@ class Postgres:
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
             "max_connections=200",
+            "log_checkpoints=off",
             *(() if self.durable else UNSAFE_AND_FAST),
         ]
         options = [word for argument in arguments for word in ("-c", argument)]

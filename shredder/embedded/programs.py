@@ -1,6 +1,7 @@
 """The programs that `up` keeps running besides the servers."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ class Program:
     env: dict[str, str] = field(default_factory=dict)
     descriptors: tuple[int, ...] = ()
     stop_signal: int = signal.SIGTERM
+    chatter: re.Pattern[str] | None = None
 
     def spawn(self, output: int | IO[bytes] | None) -> subprocess.Popen[bytes]:
         """Start it; its number is kept on disk in case the supervisor is killed."""
@@ -75,11 +77,13 @@ def web_programs(home: Path, listener: socket.socket, workers: int) -> list[Prog
 def task_programs(home: Path) -> list[Program]:
     """The worker that runs tasks and the clock that asks for them."""
     celery = ("-m", "celery", "-A", "shredder.celery", "--quiet")
-    quiet = ("--without-gossip", "--without-mingle", "--loglevel", "INFO", "--concurrency", str(TASKS_AT_ONCE))
+    alone = ("--without-gossip", "--without-mingle", "--concurrency", str(TASKS_AT_ONCE))
     run = home / "run"
+    worker = (*celery, "worker", *alone, "--statedb", str(run / "worker.state"))
+    beat = (*celery, "beat", "--schedule", str(run / "beat-schedule"))
     return [
-        Program("worker", (*celery, "worker", *quiet, "--statedb", str(run / "worker.state")), run, 30.0),
-        Program("beat", (*celery, "beat", "--loglevel", "INFO", "--schedule", str(run / "beat-schedule")), run, 10.0),
+        Program("worker", worker, run, 30.0, chatter=re.compile(r"^worker: (Warm|Cold) shutdown")),
+        Program("beat", beat, run, 10.0),
     ]
 
 

@@ -1,5 +1,6 @@
 """Keeps processes running, passes their logs on, and stops them in order."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ class Service(Protocol):
     def stop_signal(self) -> int: ...
     @property
     def grace_seconds(self) -> float: ...
+    @property
+    def chatter(self) -> re.Pattern[str] | None: ...
     def spawn(self, output: int | IO[bytes] | None) -> subprocess.Popen[bytes]: ...
     def is_ready(self, process: subprocess.Popen[bytes]) -> bool: ...
 
@@ -76,7 +79,8 @@ class Runner:
     def _start(self) -> subprocess.Popen[bytes]:
         self.started_at, self.restart_at = time.monotonic(), None
         process = self.service.spawn(subprocess.PIPE)
-        threading.Thread(target=_pass_on, args=(self.service.name, process.stdout), daemon=True).start()
+        arguments = (self.service.name, process.stdout, self.service.chatter)
+        threading.Thread(target=_pass_on, args=arguments, daemon=True).start()
         return process
 
 
@@ -164,12 +168,14 @@ def say(name: str, text: str) -> None:
         pass  # The console went away; the services need not.
 
 
-def _pass_on(name: str, output: IO[bytes] | None) -> str:
+def _pass_on(name: str, output: IO[bytes] | None, chatter: re.Pattern[str] | None = None) -> str:
+    """Repeat what a process says, except what it says at each start and stop; returns its last line."""
     last = ""
     assert output is not None
     with output as lines:
         for line in lines:
             if text := line.decode(errors="replace").rstrip():
                 last = text
-                say(name, text)
+                if chatter is None or not chatter.search(text):
+                    say(name, text)
     return last

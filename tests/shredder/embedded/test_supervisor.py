@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ class Script:
     file: Path
     words: tuple[str, ...]
     stop_signal: int = 15
+    chatter: re.Pattern[str] | None = None
     grace_seconds: float = 10.0
 
     def spawn(self, output: int | IO[bytes] | None) -> "subprocess.Popen[bytes]":
@@ -89,3 +91,16 @@ def test_a_signal_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         supervisor.start([[Script("slow", RUNS, tmp_path / "never", (str(tmp_path / "x"),))]], seconds_max=20)
     supervisor.stop()
+
+
+def test_an_ordinary_start_is_quiet_and_a_fault_is_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = "print('LOG:  starting PostgreSQL 18\\nFATAL:  no space left', flush=True)\n" + RUNS
+    script = Script("one", code, tmp_path / "one", (str(tmp_path / "one"),), chatter=re.compile("starting Post"))
+    supervisor = Supervisor()
+    supervisor.start([[script]], seconds_max=20)
+    heard = ""
+    deadline = time.monotonic() + 20
+    while "FATAL" not in heard and time.monotonic() < deadline:
+        heard += capsys.readouterr().out
+    supervisor.stop()
+    assert heard == "one      | FATAL:  no space left\n"
