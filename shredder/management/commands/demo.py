@@ -71,7 +71,9 @@ def _tell_alerts(organization: Organization, owner: User) -> None:
     """Write the alerts of the month as told already, so that nobody gets mail about an imaginary agent."""
     alerts = [
         alert
-        for budget in Budget.objects.filter(organization=organization, limit__gt=0).select_related("agent")
+        for budget in Budget.objects.filter(organization=organization, agent__isnull=False, limit__gt=0).select_related(
+            "agent"
+        )
         for balance in budget.balances.filter(spent__gt=0)
         for alert in _alerts_of(budget, balance)
     ]
@@ -87,6 +89,7 @@ def _tell_alerts(organization: Organization, owner: User) -> None:
 
 def _alerts_of(budget: Budget, balance: Balance) -> Iterator[Alert]:
     """The thresholds that one day of an agent passed, in order of time."""
+    assert budget.agent_id is not None, "only agents have limits here"
     told, spent, limit = 0, 0, budget.limit or 0
     calls = Call.objects.filter(
         organization_id=budget.organization_id, agent_id=budget.agent_id,
