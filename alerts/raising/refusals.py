@@ -1,5 +1,6 @@
 """Calls that budgets could not cover, as the book keeps them."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,10 @@ from agents.models import Balance, Call, CallStatus, Scope, Unit
 from agents.money import parse_usd
 from agents.reports.days import Period, call_ids
 from alerts.thresholds import refusal_means_used_up
+
+_FACTS = ["scope", "unit", "window", "limit", "spent", "asked", "resets_at"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,16 @@ def refusals(period: Period) -> dict[Place, Refused]:
     first_id, last_id = call_ids(period)
     rows = Call.objects.filter(
         call_id__gte=first_id, call_id__lte=last_id, ended_at__gte=period.start_at, status=CallStatus.REFUSED,
-        reason="budget_exceeded", practice=False, facts__isnull=False,
+        reason="budget_exceeded", practice=False, facts__has_keys=_FACTS,
     ).order_by("ended_at")  # fmt: skip
     found: dict[Place, Refused] = {}
     for row in rows.values("call_id", "organization_id", "agent_id", "facts").iterator():
-        place, refused = _place(row), _refused(row)
+        try:
+            place, refused = _place(row), _refused(row)
+        except (ValueError, TypeError):
+            # Facts are free JSON: one odd row must not keep everybody's alerts from being raised.
+            log.warning("refusal not understood", extra={"call_id": str(row["call_id"])})
+            continue
         known = found.setdefault(place, refused)
         if refused.limit != known.limit or (refused.means_used_up and not known.means_used_up):
             found[place] = refused
@@ -84,6 +94,6 @@ def _refused(row: Mapping[str, Any]) -> Refused:
     return Refused(row["call_id"], limit, spent, asked)
 
 
-def _whole(exact: str, unit: str) -> int:
+def _whole(exact: object, unit: str) -> int:
     """An exact amount of a refusal in the budget's unit: dollars are written as decimals."""
-    return parse_usd(exact) if unit == Unit.USD else int(exact)
+    return parse_usd(str(exact)) if unit == Unit.USD else int(str(exact))

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import Membership, Role
 from agents import budgets
-from agents.models import Budget, CallStatus, Mark, Mode, Scope, database_now
+from agents.models import Budget, Call, CallStatus, Mark, Mode, Scope, database_now
 from alerts import raising
 from alerts.models import Alert, AlertKind, Delivery
 from tests import cast
@@ -355,6 +355,19 @@ def test_a_quiet_night_is_not_taken_for_being_behind(noon: datetime) -> None:
     Mark.move("alerts", noon - timedelta(hours=9))
     raising.raise_alerts(noon)
     assert told() == []
+
+
+def test_odd_refusals_do_not_keep_others_alerts_from_being_raised(noon: datetime) -> None:
+    alice = cast.alice()
+    budget = day_budget(alice)
+    refuse(alice, budget, noon, spent_cents=300)
+    good = Call.objects.get().facts
+    assert good is not None
+    for facts in (None, {"limit": 5}, good | {"limit": "much"}, good | {"spent": None}, good | {"resets_at": "soon"}):
+        call(alice, noon, status=CallStatus.REFUSED, reason="budget_exceeded", cost_pico=0, facts=facts)
+    raising.raise_alerts(noon + SECOND)
+    assert thresholds() == [50]
+    assert (0, AlertKind.TOO_LARGE) not in told()[1:]
 
 
 def test_facts_are_kept_as_they_were(noon: datetime) -> None:
