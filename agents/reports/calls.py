@@ -33,7 +33,7 @@ class Entry:
     @property
     def asked_pico(self) -> int:
         """What the refused calls of this row asked for together."""
-        return self.call.held_pico * self.call.repeat_count
+        return self.call.held_pico
 
     @property
     def input_tokens(self) -> int:

@@ -13,7 +13,6 @@ from uuid import UUID
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     DateTimeField,
-    DecimalField,
     ExpressionWrapper,
     F,
     Func,
@@ -23,14 +22,12 @@ from django.db.models import (
     Sum,
     Value,
 )  # fmt: skip
-from django.db.models.functions import Cast
 
 from accounts.models import Organization
 from agents.models import Balance, Call, CallStatus, DailyUsage, Scope, Unit, Window
 from agents.reports.days import Period, call_ids, day_of, day_period, days_between, days_period
 
 _HOUR = timedelta(hours=1)
-_WIDE = DecimalField(max_digits=30, decimal_places=0)  # a flood of dear calls passes 64 bits
 HELD_BACK_DAYS = 3  # a hold outlives its window by no more than a call's longest time
 
 
@@ -127,9 +124,7 @@ def refusals_today(organization: Organization, at: datetime) -> dict[UUID, Refus
     """Today's refusals by agent; one row of a flood counts as often as it happened."""
     period = day_period(day_of(at, organization.time_zone), organization.time_zone)
     rows = book(organization, period).filter(status=CallStatus.REFUSED).order_by()
-    grouped = rows.values("agent_id", "reason").annotate(
-        times=Sum("repeat_count"), asked=Sum(Cast("held_pico", _WIDE) * F("repeat_count"))
-    )
+    grouped = rows.values("agent_id", "reason").annotate(times=Sum("repeat_count"), asked=Sum("held_pico"))
     by_agent: defaultdict[UUID, Refusals] = defaultdict(Refusals)
     for row in grouped:
         before, times = by_agent[row["agent_id"]], int(row["times"])

@@ -41,8 +41,12 @@ def book_call(
 
 
 def refuse_call(person: cast.Person, at: datetime | None = None, *, asked_pico: int = CENT, **fields: Any) -> Call:
-    """Write a refusal by the agent's budget."""
-    values = {"status": CallStatus.REFUSED, "reason": "budget_exceeded", "http_status": 429, "held_pico": asked_pico}
+    """Write a refusal by the agent's budget; a flood's row carries the sum, as the ledger writes it.
+
+    asked_pico: what each refused call asked for.
+    """
+    held_pico = asked_pico * fields.get("repeat_count", 1)
+    values = {"status": CallStatus.REFUSED, "reason": "budget_exceeded", "http_status": 429, "held_pico": held_pico}
     return book_call(person, at, cost_pico=0, **values | fields)
 
 
