@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from accounts.ids import uuid7
 from proxy import call, selfservice
-from proxy.errors import BodyTooLarge, Overloaded, ProviderNotConnected, Refusal, render
+from proxy.errors import BodyTooLarge, BudgetRefusal, Overloaded, ProviderNotConnected, Refusal, render
 from proxy.incoming import ClientGone, Incoming, Receive, Scope, Send
 from proxy.process import PROVIDERS_PAGE, Process, process_from_settings
 from proxy.providers import registry
-from proxy.reply import RawHeaders, Reply, call_headers, raw
+from proxy.reply import RawHeaders, Reply, call_headers, raw, refusal_headers
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +109,8 @@ def _refused(incoming: Incoming, refusal: Refusal) -> Reply:
     headers = raw(rendered.headers)
     if isinstance(refusal, BodyTooLarge):
         headers.append((b"connection", b"close"))
+    if isinstance(refusal, BudgetRefusal):
+        headers += refusal_headers(refusal)
     return Reply(rendered.status, headers, rendered.body)
 
 

@@ -10,6 +10,7 @@ from agents.keys import Caller
 from agents.ledger import BudgetFacts
 from agents.money import usd_exact
 from proxy.channel import Channel
+from proxy.errors import BudgetRefusal
 
 type RawHeaders = list[tuple[bytes, bytes]]
 
@@ -45,12 +46,23 @@ def budget_headers(tightest: BudgetFacts | None) -> RawHeaders:
     """The tightest dollar budget, the call's own hold included."""
     if tightest is None or tightest.limit is None:
         return []
+    return _budget_headers(tightest.limit, max(0, tightest.available or 0), tightest.window_end)
+
+
+def refusal_headers(refusal: BudgetRefusal) -> RawHeaders:
+    """The dollar budget that refused."""
+    if refusal.unit != "usd":
+        return []
+    return _budget_headers(refusal.limit, refusal.available, refusal.resets_at)
+
+
+def _budget_headers(limit_pico: int, remaining_pico: int, resets_at: datetime | None) -> RawHeaders:
     headers = [
-        (b"x-awx-budget-limit", usd_exact(tightest.limit).encode()),
-        (b"x-awx-budget-remaining", usd_exact(max(0, tightest.available or 0)).encode()),
+        (b"x-awx-budget-limit", usd_exact(limit_pico).encode()),
+        (b"x-awx-budget-remaining", usd_exact(remaining_pico).encode()),
     ]
-    if tightest.window_end is not None:
-        headers.append((b"x-awx-budget-reset", _rfc3339(tightest.window_end)))
+    if resets_at is not None:
+        headers.append((b"x-awx-budget-reset", _rfc3339(resets_at)))
     return headers
 
 

@@ -69,7 +69,10 @@ def test_the_refusal_says_everything_in_exact_numbers(on: Stage) -> None:
     assert awx["reason"] == "budget_exceeded"
     assert (awx["scope"], awx["name"], awx["unit"], awx["window"]) == ("agent", worker.agent.name, "usd", "day")
     assert awx["limit"] == "0.050000"
-    assert awx["call_id"] == error.response.headers["x-awx-call-id"]
+    headers = error.response.headers
+    assert awx["call_id"] == headers["x-awx-call-id"]
+    assert (headers["x-awx-budget-limit"], headers["x-awx-budget-remaining"]) == (awx["limit"], awx["available"])
+    assert datetime.fromisoformat(headers["x-awx-budget-reset"]) == datetime.fromisoformat(awx["resets_at"])
     assert float(awx["asked"]) > float(awx["available"])
     assert datetime.fromisoformat(awx["resets_at"]) > timezone.now()
     assert worker.agent.name in body["message"]
