@@ -13,6 +13,7 @@ from accounts.http import OrgRequest, member_required
 from agents.filters import CUSTOM, RANGES, CallFilter, RangeForm, chips, without
 from agents.models import Call
 from agents.reports import call_page, calls
+from agents.reports.patience import TookTooLong, patience
 from agents.views.pages import page
 
 _NIL = UUID(int=0)
@@ -38,9 +39,10 @@ def call_list(request: OrgRequest) -> HttpResponse:
     asked = _read(request, now)
     if request.htmx:
         return page(request, "agents/call_list.html", _news(request, asked), fragment="call-news")
-    shown = calls.page_of(request.org, asked.found.qs, asked.before) if asked.is_valid else calls.CallPage([], None)
+    shown, too_long = _shown(request, asked)
     context = {
         "page": shown,
+        "too_long": too_long,
         "running": _running(request, asked),
         "range_form": asked.range_form,
         "filter": asked.found,
@@ -77,6 +79,17 @@ def _read(request: OrgRequest, now: datetime) -> Asked:
     return Asked(range_form, found, _uuid_in(request.GET, "before"), is_valid=range_ok and found.form.is_valid())
 
 
+def _shown(request: OrgRequest, asked: Asked) -> tuple[calls.CallPage, bool]:
+    """The page of the log, or an empty one and True when looking for it takes too long."""
+    if not asked.is_valid:
+        return calls.CallPage([], None), False
+    try:
+        with patience():
+            return calls.page_of(request.org, asked.found.qs, asked.before), False
+    except TookTooLong:
+        return calls.CallPage([], None), True
+
+
 def _uuid_in(query: QueryDict, name: str) -> UUID | None:
     """A call's id in the address; nonsense counts as none."""
     try:
@@ -111,7 +124,11 @@ def _news(request: OrgRequest, asked: Asked) -> dict[str, Any]:
     after = _uuid_in(request.GET, "after")
     if not asked.is_valid or after is None:
         return {"news_count": 0}
-    found = len(asked.found.qs.filter(call_id__gt=after).values_list("call_id")[: _NEWS_MAX + 1])
+    try:
+        with patience():
+            found = len(asked.found.qs.filter(call_id__gt=after).values_list("call_id")[: _NEWS_MAX + 1])
+    except TookTooLong:
+        return {"news_count": 0}
     return {
         "news_count": min(found, _NEWS_MAX), "news_more": found > _NEWS_MAX,
         "newest_query": without(request.GET, "after"),

@@ -112,7 +112,7 @@ def _alert(budget: Budget, balance: Balance, call: Call, *, threshold: int, spen
         "spent": spent, "time_zone": organization.time_zone, "rate_pico_per_hour": 0,
     }  # fmt: skip
     if refused:
-        facts |= {"refused_at": spent, "asked": call.held_pico, "call_id": str(call.call_id)}
+        facts |= {"refused_at": spent, "asked": (call.facts or {})["asked"], "call_id": str(call.call_id)}
     return Alert(
         organization=organization, agent_id=budget.agent_id, budget_id=budget.id, threshold=threshold,
         window_start=balance.window_start, window_end=balance.window_end, limit=budget.limit or 0, facts=facts,
