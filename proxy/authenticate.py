@@ -10,7 +10,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from agents.keys import Caller, KeyRejected, caller_for, fingerprint
 from proxy.errors import KeyExpired, KeyMalformed, KeyRevoked, KeyUnknown, LedgerAway, Refusal
@@ -21,6 +21,7 @@ CALLERS_MAX = 20_000
 REJECTIONS_MAX = 2_000
 BRIDGE_THREADS = 4
 LOOK_UP_SECONDS = 2.0
+LOOK_UP_ATTEMPTS = 4
 
 
 class Authenticator:
@@ -105,10 +106,16 @@ class Authenticator:
 
 def _caller_from_database(key: str) -> Caller:
     """Runs in a thread of the bridge, outside any request, so it looks after its connection itself."""
-    try:
-        return caller_for(key)
-    finally:
-        connection.close()
+    for attempt in range(LOOK_UP_ATTEMPTS):
+        try:
+            return caller_for(key)
+        except (OperationalError, InterfaceError):
+            # Connections from before a restart of the database fail once each.
+            if attempt == LOOK_UP_ATTEMPTS - 1:
+                raise
+        finally:
+            connection.close()
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _refusal(problem: str, shown: str) -> Refusal:

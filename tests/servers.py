@@ -123,15 +123,15 @@ def _copy_of(template: str, blocker: Any) -> Iterator[str]:
 
 
 def wait_until_ready(server: ProxyServer) -> None:
-    """Wait until every process serves calls."""
+    """Wait until every process has started and calls are served."""
     deadline = time.monotonic() + START_SECONDS_MAX
-    answers = 0
-    while answers < 3 * len(server.processes):
+    while not all(map(_has_started, server.processes)) or not _serves(server.address):
         dead = [process.returncode for process in server.processes if process.poll() is not None]
         if dead or time.monotonic() > deadline:
-            raise AssertionError(f"the server is not ready (ended: {dead}):\n{server.log.read_text()[-4000:]}")
-        answers = answers + 1 if _is_ready(server.address) else 0
-        time.sleep(0.02 if answers else 0.1)
+            started = [_has_started(process) for process in server.processes]
+            log = server.log.read_text()[-4000:]
+            raise AssertionError(f"the server is not ready (started: {started}, ended: {dead}):\n{log}")
+        time.sleep(0.05)
 
 
 def database_url(name: str | None = None) -> str:
@@ -146,9 +146,16 @@ def _administer(statement: str) -> None:
         cursor.execute(statement)
 
 
-def _is_ready(address: str) -> bool:
+def _has_started(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has said so itself, as it does to the supervisor."""
+    assert isinstance(process.args, list)
+    ready = Path(str(process.args[-1]))
+    return ready.exists() and ready.read_text() == str(process.pid)
+
+
+def _serves(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/readyz", timeout=5).status_code == httpx.codes.OK
+        return httpx.get(f"{address}/readyz", timeout=30).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
 
@@ -166,11 +173,12 @@ def _environment(port: int) -> dict[str, str]:
 
 
 def _spawn(listener: socket.socket, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    ready = log.parent / f"ready-{secrets.token_hex(4)}"
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "shredder.embedded.web", "--fd", str(listener.fileno())],
+            [sys.executable, "-m", "shredder.embedded.web", "--fd", str(listener.fileno()), "--home", str(ready)],
             cwd=CHECKOUT,
-            env=dict(environment),
+            env={**environment, "SHREDDER_READY_FILE": str(ready)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -4,7 +4,9 @@ python -m shredder.embedded.web --fd 5 --home /srv/shredder
 """
 
 import argparse
+import signal
 import socket
+import sys
 
 import uvicorn
 
@@ -40,6 +42,8 @@ def main() -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = Server(config)
+    # uvicorn raises the signal again when everything has ended; by then the stop was orderly.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run(sockets=[listener])
     if not server.started:
         raise SystemExit(3)
