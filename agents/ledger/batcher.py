@@ -169,8 +169,8 @@ class Batcher:
         answer = await self._fetch(connection, FLUSH, parameters)
         if ends:
             fault("after_settle_sent")
-        for waiting in give_answers(answer[0], self.known, balances, ends, asks, self.withdraw):
-            self._asks.appendleft(waiting)
+        again = give_answers(answer[0], self.known, balances, ends, asks, self.withdraw)
+        self._asks.extendleft(reversed(again))  # They keep their place in the order of arrival.
 
     async def _with_balances(self, connection: connections.Connection, asks: list[WaitingAsk]) -> list[WaitingAsk]:
         """Find each ask's group, opening the balances that are new to this process first."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from agents.ledger import answers
+from agents.ledger import answers, upkeep
 from tests.agents.ledger_machine import LedgerMachine
 
 
@@ -17,6 +17,7 @@ def run_machine(monkeypatch: pytest.MonkeyPatch, *, examples: int, steps: int, s
     """
     # The model knows no refusals from memory: each is asked for.
     monkeypatch.setattr(answers, "REPEAT_SECONDS", 0.0)
+    monkeypatch.setattr(upkeep, "TICK_SECONDS", 0.02)
     scale = float(os.environ.get("LEDGER_MODEL_SCALE", "1"))
     run_state_machine_as_test(
         LedgerMachine,
@@ -26,7 +27,7 @@ def run_machine(monkeypatch: pytest.MonkeyPatch, *, examples: int, steps: int, s
             deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=shrink,
-            phases=list(Phase) if shrink else [Phase.generate],
+            phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
             database=None,
         ),
     )

@@ -9,4 +9,4 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_postgresql_agrees_with_the_model_after_every_step(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_machine(monkeypatch, examples=30, steps=50)
+    run_machine(monkeypatch, examples=10, steps=50)
