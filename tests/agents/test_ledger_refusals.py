@@ -1,0 +1,111 @@
+"""Refused calls reach the book: some rows each, then one that counts; and the batcher's habits."""
+
+import asyncio
+
+import pytest
+
+from accounts.ids import uuid7
+from agents.ledger import CallEnd, CallStart, Ledger, LedgerOverloaded, RefusalRow
+from agents.ledger import batcher as batchers
+from agents.ledger.refusals import Refusals
+from tests.agents.ledger_house import House
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def refusal(house: House, reason: str = "budget_exceeded", asked_pico: int = 5) -> RefusalRow:
+    return RefusalRow(
+        call_id=uuid7(),
+        organization_id=house.organization.pk,
+        agent_id=house.agent.pk,
+        reason=reason,
+        http_status=429,
+        asked_pico=asked_pico,
+        start=CallStart(model="gpt-4o", provider="openai"),
+        facts={"limit": "5.00"},
+    )
+
+
+async def test_a_refusal_becomes_a_row_of_the_book(house: House, ledger: Ledger) -> None:
+    row = refusal(house)
+    ledger.record_refusal(row)
+    await ledger.upkeep.write_refusals()
+    [booked] = house.book(row.call_id)
+    assert (booked["status"], booked["reason"], booked["held_pico"], booked["cost_pico"]) == (
+        "refused", "budget_exceeded", 5, 0,
+    )  # fmt: skip
+    assert (booked["model"], booked["facts"], booked["http_status"]) == ("gpt-4o", {"limit": "5.00"}, 429)
+    state = await ledger.call_state(row.call_id, house.agent.pk)
+    assert state is not None
+    assert state.status == "refused"
+
+
+async def test_a_flood_of_like_refusals_is_ten_rows_that_count_all(house: House, ledger: Ledger) -> None:
+    refusals = Refusals()
+    for _ in range(1_000):
+        refusals.add(refusal(house), 7.5)
+    refusals.add(refusal(house, "rate_limited"), 7.5)
+    rows = refusals.take()
+    assert len(rows) == 11
+    assert sum(row["repeat_count"] for row in rows) == 1_001
+    assert sum(row["held_pico"] for row in rows) == 5_005
+    assert refusals.take() == []
+
+
+async def test_a_refusal_that_cannot_be_written_does_not_hold_up_the_others(house: House, ledger: Ledger) -> None:
+    ledger.upkeep._rows = [{"call_id": str(uuid7()), "http_status": 10**9}]
+    await ledger.upkeep.write_refusals()
+    ledger.record_refusal(refusal(house))
+    await ledger.upkeep.write_refusals()
+    assert house.sql("SELECT count(*) FROM call WHERE status = 'refused'") == [(1,)]
+
+
+async def test_callers_share_flushes(house: House, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ledger.reserve(house.ask(1))
+    sizes: list[tuple[int, int]] = []
+    send = batchers.Batcher._send
+
+    async def counted(self: batchers.Batcher, ends: list[object], asks: list[object]) -> None:
+        sizes.append((len(ends), len(asks)))
+        await send(self, ends, asks)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batchers.Batcher, "_send", counted)
+    asks = [house.ask(1) for _ in range(3 * 32)]
+
+    async def caller(number: int) -> None:
+        for ask in asks[number::32]:
+            await ledger.reserve(ask)
+            await ledger.settle(ask.call_id, CallEnd(cost_pico=1))
+
+    await asyncio.gather(*map(caller, range(32)))
+    # Six turns of 32 callers: they stay together, for they are woken before the next flush leaves.
+    assert len(sizes) <= 8
+
+
+async def test_beyond_the_bound_callers_hear_overloaded(
+    house: House, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batchers, "ASKS_MAX", 3)
+    asks = [house.ask(1) for _ in range(6)]
+    answers = await asyncio.gather(*map(ledger.reserve, asks), return_exceptions=True)
+    assert sum(isinstance(answer, LedgerOverloaded) for answer in answers) == 3
+
+
+async def test_updates_of_balances_stay_off_the_indexes(house: House, ledger: Ledger) -> None:
+    for _ in range(30):
+        ask = house.ask(1)
+        await ledger.reserve(ask)
+        await ledger.settle(ask.call_id, CallEnd(cost_pico=1))
+    definitions = house.sql("SELECT indexdef FROM pg_indexes WHERE tablename = 'balance'")
+    assert not any("spent" in row[0] or "held" in row[0] for row in definitions)
+    [(options,)] = house.sql("SELECT reloptions::text FROM pg_class WHERE relname = 'balance'")
+    assert "fillfactor=50" in options
+
+
+async def test_the_connections_have_their_limits(house: House, ledger: Ledger) -> None:
+    await ledger.reserve(house.ask(1))
+    connection = ledger.batcher._connection
+    assert connection is not None
+    names = ("lock_timeout", "statement_timeout", "jit", "synchronous_commit", "plan_cache_mode")
+    rows = [await (await connection.execute("SELECT current_setting(%s)", [name])).fetchone() for name in names]
+    assert [row and row[0] for row in rows] == ["2s", "5s", "off", "on", "force_generic_plan"]
