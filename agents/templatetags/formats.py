@@ -45,6 +45,15 @@ def usd_exact(pico: int | None) -> str:
 
 
 @register.filter
+def usd_rate(pico: int | None) -> str:
+    """A rate as the price list writes it: every digit, at least two places: "$0.125", "$3.00"."""
+    if pico is None:
+        return "–"
+    whole, _, places = money.usd_exact(int(pico)).partition(".")
+    return f"${whole}.{places.rstrip('0').ljust(2, '0')}"
+
+
+@register.filter
 def usd_plain(pico: int | None) -> str:
     """Pico-dollars as a form field wants them: "5", "0.25"; empty where there is no amount."""
     if pico is None:

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.ids import uuid7
 from accounts.models import Organization, User
 from agents import rollups
 from agents.demo import existing_demo, write_demo
@@ -114,6 +115,7 @@ def _alert(budget: Budget, balance: Balance, call: Call, *, threshold: int, spen
     if refused:
         facts |= {"refused_at": spent, "asked": (call.facts or {})["asked"], "call_id": str(call.call_id)}
     return Alert(
+        id=uuid7(int(call.ended_at.timestamp() * 1000)),  # alerts are listed by their ids
         organization=organization, agent_id=budget.agent_id, budget_id=budget.id, threshold=threshold,
         window_start=balance.window_start, window_end=balance.window_end, limit=budget.limit or 0, facts=facts,
         raised_at=call.ended_at,
