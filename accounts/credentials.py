@@ -56,6 +56,13 @@ def disconnect(credential: ProviderCredential, *, by: User | None) -> None:
         _record_change(credential.organization, "credential.disconnected", credential.provider, by)
 
 
+def note_rejection(organization_id: UUID, provider: str, *, called_at: datetime) -> None:
+    """Remember that a provider did not take our key for a call that began at called_at; a newer key is not meant."""
+    ProviderCredential.objects.filter(
+        organization_id=organization_id, provider=provider, rejected_at=None, created_at__lt=called_at
+    ).update(rejected_at=timezone.now())
+
+
 def open_credential(credential: ProviderCredential) -> OpenCredential:
     """Decrypt a credential for use; raises vault.SealBroken."""
     secret = unseal(bytes(credential.sealed_key), binding=_binding(credential))

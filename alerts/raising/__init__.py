@@ -36,7 +36,7 @@ def raise_alerts(at: datetime) -> list[UUID]:
 def _due(at: datetime, since_at: datetime, last_run_at: datetime | None) -> Iterator[Alert]:
     yield from budget_alerts(at, since_at)
     yield from overruns(at, since_at)
-    yield from rejected_keys()
+    yield from rejected_keys(at, since_at)
     yield from behind(at, last_run_at)
 
 

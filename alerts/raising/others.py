@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import F, Q, Sum
+from django.db.models import F, Max, Q, Sum
 
+from accounts.credentials import note_rejection
 from accounts.models import ProviderCredential
 from agents.models import Agent, Call, CallStatus, Mark
 from agents.reports.days import Period, call_ids
@@ -39,8 +40,14 @@ def _overrun(call: Call) -> Alert:
     )  # fmt: skip
 
 
-def rejected_keys() -> Iterator[Alert]:
+def rejected_keys(at: datetime, since_at: datetime) -> Iterator[Alert]:
     """Provider keys that their provider no longer takes: once for each key that was stored."""
+    first_id, last_id = call_ids(Period(since_at, at))
+    calls = Call.objects.filter(
+        call_id__gte=first_id, call_id__lte=last_id, ended_at__gte=since_at, reason="provider_key_rejected"
+    ).order_by()  # fmt: skip
+    for row in calls.values("organization_id", "provider").annotate(last_at=Max("reserved_at")):
+        note_rejection(row["organization_id"], row["provider"], called_at=row["last_at"])
     for credential in ProviderCredential.objects.exclude(rejected_at=None):
         yield Alert(
             organization_id=credential.organization_id, kind=AlertKind.KEY_REJECTED, subject=credential.provider,

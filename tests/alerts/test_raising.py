@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from accounts.models import Membership, Role
+from accounts import credentials
+from accounts.models import Membership, ProviderCredential, Role
 from agents import budgets
 from agents.models import Budget, Call, CallStatus, Mark, Mode, Scope, database_now
 from alerts import raising
@@ -324,16 +325,28 @@ def test_a_late_settle_above_the_ceiling_is_told(noon: datetime) -> None:
 
 
 def test_a_rejected_provider_key_is_told_once_for_each_key(noon: datetime) -> None:
-    from accounts import credentials
-
     alice = cast.alice()
     for step in range(2):
-        credential = credentials.connect(alice.organization, "openai", f"sk-secret-{step:04}", by=alice.user)
-        credential.rejected_at = noon
-        credential.save()
+        credentials.connect(alice.organization, "openai", f"sk-secret-{step:04}", by=alice.user)
+        ProviderCredential.objects.update(created_at=noon + (step * 10 - 5) * SECOND)
         for _ in range(3):
-            raising.raise_alerts(noon)
+            rejected_call(alice, noon + step * 10 * SECOND)
+            raising.raise_alerts(noon + step * 10 * SECOND)
     assert [alert.facts["key_hint"] for alert in Alert.objects.order_by("id")] == ["0000", "0001"]
+
+
+def test_a_key_that_replaced_a_rejected_one_is_not_blamed(noon: datetime) -> None:
+    alice = cast.alice()
+    rejected_call(alice, noon)
+    credentials.connect(alice.organization, "openai", "sk-secret-new", by=alice.user)
+    ProviderCredential.objects.update(created_at=noon + SECOND)
+    raising.raise_alerts(noon + 2 * SECOND)
+    assert told() == []
+    assert ProviderCredential.objects.get().rejected_at is None
+
+
+def rejected_call(alice: cast.Person, at: datetime) -> None:
+    call(alice, at, status=CallStatus.VOIDED, reason="provider_key_rejected", provider="openai", http_status=401)
 
 
 def test_calls_that_waited_long_to_be_summed_are_told_once_a_day(noon: datetime) -> None:
