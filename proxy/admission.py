@@ -12,6 +12,7 @@ from proxy.providers.shape import ModelRequest, Route
 
 SHRINKS_MAX = 2
 DEADLINE_MARGIN_SECONDS = 120.0
+COLUMN_CHARACTERS_MAX = 128
 
 _REFUSALS: dict[RefusalKind, type[BudgetRefusal]] = {
     RefusalKind.EXCEEDED: BudgetExceeded,
@@ -66,9 +67,9 @@ def _start(caller: Caller, route: Route, request: ModelRequest, *, provider: str
         key_id=caller.key_id,
         provider=provider,
         endpoint=route.endpoint.name,
-        model=request.model[:128],
+        model=_storable(request.model),
         streamed=request.stream,
-        user_subject=(request.user or "")[:128],
+        user_subject=_storable(request.user or ""),
         price_version=price_version,
         system_bytes=request.facts.system_prompt_bytes,
         body_fingerprint=_signed(request.facts.body_fingerprint),
@@ -137,6 +138,11 @@ def _budget_name(plan: Plan, facts: BudgetFacts) -> str:
     if facts.scope == "organization":
         return plan.caller.organization_name
     return facts.subject or plan.caller.agent_name
+
+
+def _storable(text: str) -> str:
+    """What a client wrote, as a column of the book takes it: PostgreSQL has no NUL."""
+    return text.replace("\0", "")[:COLUMN_CHARACTERS_MAX]
 
 
 def _signed(fingerprint: str) -> int:

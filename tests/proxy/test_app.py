@@ -9,7 +9,7 @@ import pytest
 
 from agents import keys
 from agents.models import AgentKey
-from tests.proxy.stage import Stage, Worker
+from tests.proxy.stage import Stage, Worker, settled
 
 BODY: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 9}
 MEGABYTE = 2**20
@@ -60,6 +60,13 @@ def test_an_unknown_model_is_refused_by_name(on: Stage, worker: Worker) -> None:
     assert answer.status_code == 403
     assert answer.json()["error"]["code"] == "unpriced_model"
     assert "gpt-99-nonsense" in answer.json()["error"]["message"]
+
+
+def test_a_name_that_postgresql_cannot_keep_is_kept_without_what_it_cannot(on: Stage, worker: Worker) -> None:
+    answer = on.post(worker.key, json=BODY | {"model": "gpt-99\0-nonsense", "user": "a\0b"})
+    assert answer.status_code == 403
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (row.model, row.user_subject, row.reason) == ("gpt-99-nonsense", "ab", "unpriced_model")
 
 
 def test_an_output_bound_beyond_all_reason_is_refused_and_does_not_break_anything(on: Stage, worker: Worker) -> None:
