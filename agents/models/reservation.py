@@ -27,7 +27,6 @@ class Reservation(models.Model):
         db_table = "reservation"
         indexes: ClassVar = [
             models.Index(fields=["organization_id", "agent_id"], name="reservation_by_agent"),
-            models.Index(fields=["deadline_at"], name="reservation_by_deadline"),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Measures the ledger against its bars: ./dev bench ledger. Real PostgreSQL, every commit on disk, one hot organisation.
+"""Measures the ledger against its bars: ./dev bench ledger. Real PostgreSQL, durable commits, one hot organisation.
 
 Each case runs some seconds of reserve and settle from one process or several, on an organisation whose every call
 counts against 2, 4 or 8 balances. The last column says whether the bar holds; the exit status is 1 when one does not.
@@ -22,7 +22,10 @@ USD = 10**12
 
 @dataclass(frozen=True)
 class Case:
-    """One load. A rate of 0 asks as fast as answers come; a limit of 0 dollars refuses nearly everything."""
+    """One load. A rate of 0 asks as fast as answers come.
+
+    held_pico: stays held meanwhile, so that refusals are decided by the database and not repeated from memory.
+    """
 
     name: str
     balances: int
@@ -31,6 +34,7 @@ class Case:
     rate: int = 0
     limit_pico: int | None = None
     ask_pico: int = 10**9
+    held_pico: int = 0
     calls_min: int = 0
     p50_max_ms: float = 0.0
     p99_max_ms: float = 0.0
@@ -41,8 +45,8 @@ CASES = [
     Case("4 balances", 4, calls_min=6_000),
     Case("8 balances", 8, calls_min=4_000),
     Case("8 balances, 4 × 32 callers", 8, processes=4, callers=32, calls_min=3_500),
-    # Something is always held, so each refusal is decided by the database and none repeated from memory.
-    Case("near the limit", 4, limit_pico=3 * 10**9, calls_min=10_000),
+    Case("limit reached, calls running", 4, limit_pico=10**12, held_pico=10**12 - 10**8, calls_min=10_000),
+    Case("limit reached, nothing held", 4, limit_pico=10**8),
     Case("1,000 calls/s offered", 8, rate=1_000, p50_max_ms=5, p99_max_ms=12),
     Case("50 calls/s offered", 2, rate=50),
 ]
@@ -91,7 +95,7 @@ async def _run(case: Case, facts: dict[str, Any]) -> Load:
     from uuid import UUID
 
     from accounts.ids import uuid7
-    from agents.ledger import Ask, CallStart, Ledger
+    from agents.ledger import Ask, CallEnd, CallStart, Ledger
 
     start = CallStart(
         key_id=7,
@@ -119,7 +123,8 @@ async def _run(case: Case, facts: dict[str, Any]) -> Load:
     ledger = Ledger(facts["dsn"])
     await ledger.start()
     load, times = Load(), []
-    await _call(ledger, Ask(call_id=uuid7(), **common), [], Load())
+    first = Ask(call_id=uuid7(), **(common | {"usd_pico": case.held_pico}))
+    await ledger.reserve(first)
     began = time.perf_counter()
     ends_at = began + SECONDS
 
@@ -139,6 +144,7 @@ async def _run(case: Case, facts: dict[str, Any]) -> Load:
     await (offer() if case.rate else asyncio.gather(*(caller() for _ in range(case.callers))))
     load.seconds = time.perf_counter() - began
     load.reserve_ms = times
+    await ledger.void(first.call_id, CallEnd())
     await ledger.stop()
     return load
 
@@ -188,7 +194,22 @@ def _measure(case: Case) -> tuple[list[str], bool]:
     bar = f"≥ {case.calls_min:,}/s" if case.calls_min else ""
     if case.p50_max_ms:
         bar = f"≤ {case.p50_max_ms:g} / {case.p99_max_ms:g} ms"
-    return [case.name, f"{calls:,.0f}", f"{refused:.0%}", f"{p50:.1f} / {p99:.1f}", bar, "ok" if held else "BELOW"], held
+    return [
+        case.name,
+        f"{calls:,.0f}",
+        f"{refused:.0%}",
+        f"{p50:.1f} / {p99:.1f}",
+        bar,
+        "ok" if held else "BELOW",
+    ], held
+
+
+def _speed() -> float:
+    """Return how fast a core is now, in millions of additions a second: figures of a busy machine say little."""
+    began, total = time.perf_counter(), 0
+    for number in range(2_000_000):
+        total += number
+    return 2 / (time.perf_counter() - began)
 
 
 def main() -> int:
@@ -218,6 +239,7 @@ def main() -> int:
         shutil.rmtree(home, ignore_errors=True)
     for row in rows:
         print("| " + " | ".join(row) + " |")
+    print(f"This machine: {_speed():.0f} million additions a second and core; 25 or more when nothing else runs.")
     return 0 if all_held else 1
 
 
