@@ -34,6 +34,14 @@ class JSONFormatter(structlog.stdlib.ProcessorFormatter):
         return redact(super().format(record))
 
 
+class WithoutTraceback(logging.Filter):
+    """For events that come from outside and say all in one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = None
+        return True
+
+
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -61,11 +69,14 @@ def configuration(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JSONFormatter}},
+        "filters": {"without_traceback": {"()": WithoutTraceback}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             # Django's own handlers would print the same events a second time, or mail them.
             "django": {"handlers": [], "level": level, "propagate": True},
+            # Scanners try other host names all day.
+            "django.security.DisallowedHost": {"filters": ["without_traceback"], "level": "ERROR"},
             "uvicorn.error": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
             # A line for each task, every few seconds, says nothing; failures are louder than this.

@@ -1,7 +1,10 @@
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
+from django.db import OperationalError, ProgrammingError
+from django.test import Client
 
 from shredder.asgi import Application
 
@@ -49,3 +52,12 @@ async def test_a_failed_start_is_told_to_the_server() -> None:
     await application({"type": "lifespan"}, receive, send)
     assert sent == [{"type": "lifespan.startup.failed", "message": "no ledger"}]
     assert not application.started
+
+
+@pytest.mark.parametrize(("error", "status"), [(OperationalError("gone"), 503), (ProgrammingError("ours"), 500)])
+def test_a_page_without_its_database_asks_to_come_back(error: Exception, status: int, client: Client) -> None:
+    client.raise_request_exception = False
+    with patch("accounts.views.public.render", side_effect=error):
+        response = client.get("/")
+    assert response.status_code == status
+    assert ("Retry-After" in response.headers) == (status == 503)

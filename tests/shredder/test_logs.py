@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from shredder.logs import JSONFormatter, redact
+from shredder.logs import JSONFormatter, WithoutTraceback, redact
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,13 @@ def test_a_line_is_json_and_no_field_keeps_a_key() -> None:
     assert facts["level"] == "info"
     assert "secret" not in line
     assert "hidden" not in line
+
+
+def test_a_strange_host_name_is_one_line_without_a_traceback() -> None:
+    record = logging.LogRecord("django.security.DisallowedHost", logging.ERROR, "file", 1, "evil.example", (), None)
+    try:
+        raise ValueError
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    assert WithoutTraceback().filter(record)
+    assert "exception" not in json.loads(JSONFormatter().format(record))

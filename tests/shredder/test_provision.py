@@ -122,3 +122,11 @@ def test_a_missing_word_is_one_line_too() -> None:
     assert done.returncode == 2
     assert done.stderr.decode().count("\n") == 1
     assert done.stdout == b""
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 500])
+def test_an_agent_without_a_usable_name_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    order = [*ORDER[:-1], name, "--daily-budget", "5"]
+    assert refusal(capsys, *order).startswith("provision: --agent ")
+    assert not Agent.objects.exists()
+    assert not Organization.objects.exists()

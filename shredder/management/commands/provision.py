@@ -63,9 +63,10 @@ def provision(options: dict[str, Any]) -> dict[str, str]:
     """Carry the order out; raises CannotProvision or ValidationError."""
     limit_pico = _amount(options["daily_budget"])
     providers = [_provider(text) for text in options["provider"]]
+    agent_name = _agent_name(options["agent"])
     user = _user(options["email"], options["password"])
     organization = _organization(options["organisation"], user, options["time_zone"])
-    agent = _agent(options["agent"], organization, user, limit_pico)
+    agent = _agent(agent_name, organization, user, limit_pico)
     for name, api_key in providers:
         credentials.connect(organization, name, api_key, by=user)
     _, live_key = keys.issue(agent, KeyMode.LIVE, by=user, name="provision")
@@ -87,6 +88,13 @@ def _amount(text: str) -> int:
         return parse_usd(text)
     except InvalidAmount as error:
         raise CannotProvision(f"--daily-budget {text}: {error}") from None
+
+
+def _agent_name(text: str) -> str:
+    try:
+        return str(Agent._meta.get_field("name").clean(text.strip(), None))
+    except ValidationError as error:
+        raise CannotProvision(f"--agent {text!r}: {'; '.join(error.messages)}") from None
 
 
 def _provider(text: str) -> tuple[str, str]:
