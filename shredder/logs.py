@@ -77,6 +77,8 @@ def configuration(level: str) -> dict[str, Any]:
             "django": {"handlers": [], "level": level, "propagate": True},
             # Scanners try other host names all day.
             "django.security.DisallowedHost": {"filters": ["without_traceback"], "level": "ERROR"},
+            # The uvicorn command brings a format of its own, in which nothing is redacted.
+            "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
             "uvicorn.error": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
             # A line for each task, every few seconds, says nothing; failures are louder than this.

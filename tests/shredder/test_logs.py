@@ -1,8 +1,10 @@
 import json
 import logging
+import logging.config
 import sys
 
 import pytest
+from django.conf import settings
 
 from shredder.logs import JSONFormatter, WithoutTraceback, redact
 
@@ -46,3 +48,15 @@ def test_a_strange_host_name_is_one_line_without_a_traceback() -> None:
         record.exc_info = sys.exc_info()
     assert WithoutTraceback().filter(record)
     assert "exception" not in json.loads(JSONFormatter().format(record))
+
+
+def test_the_server_logs_through_our_format_whatever_its_command_had_set() -> None:
+    command = logging.getLogger("uvicorn")
+    own = logging.StreamHandler()
+    command.addHandler(own)
+    try:
+        logging.config.dictConfig(settings.LOGGING)
+        assert command.handlers == []
+        assert command.propagate
+    finally:
+        command.removeHandler(own)
