@@ -83,5 +83,6 @@ def configuration(level: str) -> dict[str, Any]:
             "httpx": {"level": "WARNING"},
             # A line for each task, every few seconds, says nothing; failures are louder than this.
             "celery": {"level": "WARNING"},
+            "kombu": {"level": "WARNING"},
         },
     }
