@@ -16,6 +16,12 @@ _ONCE = frozenset(
     {"authorization", "x-api-key", "x-goog-api-key", "x-awx-key", "content-length", "content-type", "host"}
 )
 
+HEADERS_MAX = 200
+HEADER_BYTES_MAX = 64 * 1024
+
+# These would tighten a budget. One that is not read yet must not be ignored: its sender relies on it.
+_NOT_READ_YET = ("x-awx-daily-budget", "x-awx-session-budget")
+
 TO_PROVIDER = frozenset(
     {
         "accept",
@@ -87,13 +93,20 @@ BETAS = frozenset(
 def read_headers(raw: RawHeaders) -> dict[str, str]:
     """The client's headers by lower-case name, repeated ones joined; refuses what parsers disagree about."""
     headers: dict[str, str] = {}
-    for raw_name, raw_value in raw:
+    size_bytes = 0
+    for count, (raw_name, raw_value) in enumerate(raw, 1):
+        size_bytes += len(raw_name) + len(raw_value)
+        if count > HEADERS_MAX or size_bytes > HEADER_BYTES_MAX:
+            raise Malformed(problem=f"it has more than {HEADERS_MAX} headers or {HEADER_BYTES_MAX} bytes of them")
         if not _NAME.fullmatch(raw_name) or not _VALUE.fullmatch(raw_value):
             raise Malformed(problem="a header holds characters that are not allowed")
         name, value = raw_name.decode("ascii").lower(), raw_value.decode("ascii").strip()
         if name in headers and name in _ONCE:
             raise Malformed(problem=f"the header {name} is there twice", param=name)
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    for name in _NOT_READ_YET:
+        if name in headers:
+            raise Malformed(problem=f"the header {name} is not supported yet", param=name, hint="Leave it out.")
     if "transfer-encoding" in headers and "content-length" in headers:
         raise Malformed(problem="Transfer-Encoding and Content-Length exclude each other")
     encoding = headers.get("content-encoding", "identity").lower()

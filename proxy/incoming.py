@@ -64,6 +64,9 @@ class Incoming:
 
     async def body(self) -> bytes:
         """The whole body; raises BodyTooLarge, Malformed when it comes too slowly, or ClientGone."""
+        declared_bytes = self._declared_bytes()
+        if declared_bytes > DISCARDED_BYTES_MAX:
+            raise BodyTooLarge(max_bytes=BODY_BYTES_MAX)
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body") and self._fits(message["body"]):
             whole: bytes = message["body"]
@@ -72,7 +75,13 @@ class Incoming:
             async with asyncio.timeout(BODY_SECONDS_MAX):
                 return await self._read_rest(message)
         except TimeoutError:
+            if declared_bytes > BODY_BYTES_MAX:
+                raise BodyTooLarge(max_bytes=BODY_BYTES_MAX) from None
             raise Malformed(problem=f"its body did not arrive within {BODY_SECONDS_MAX} seconds") from None
+
+    def _declared_bytes(self) -> int:
+        """What Content-Length says, 0 without one; the server has checked that it is a number."""
+        return int(self.headers.get("content-length") or 0)
 
     async def _read_rest(self, message: Message) -> bytes:
         pieces: list[bytes] = []

@@ -58,7 +58,7 @@ class Upkeep:
             try:
                 await self.once(batcher)
             except (psycopg.Error, OSError, TimeoutError) as error:
-                logger.warning("The ledger's upkeep failed: %s", error)
+                logger.warning("The ledger's upkeep failed: %r", error)
                 await self.close()
                 self._due.clear()
             await asyncio.sleep(TICK_SECONDS)

@@ -75,7 +75,18 @@ def find_route(method: str, path: str, headers: Mapping[str, str], *, base_url: 
     if any(path == prefix or path.startswith((f"{prefix}/", f"{prefix}:")) for prefix in UNSUPPORTED):
         raise UnsupportedEndpoint(endpoint=f"{method} {path}")
     suffix = "/v1" if dialect is Dialect.OPENAI else ""
-    raise UnknownPath(method=method, path=path, base_url=f"{base_url}{suffix}")
+    raise UnknownPath(method=method, path=path, base_url=f"{base_url}{suffix}", hint=_other_method(path))
+
+
+def _other_method(path: str) -> str:
+    """What to say about a known path that was asked with another method; empty for an unknown path."""
+    takes = {
+        endpoint.method
+        for module in _MODULES
+        for endpoint in module.ENDPOINTS
+        if _match(endpoint, endpoint.method, path) is not None
+    }
+    return f"{path} takes {' or '.join(sorted(takes))}." if takes else ""
 
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:

@@ -31,6 +31,27 @@ def test_ambiguous_headers_are_malformed(raw):
         headers.read_headers(raw)
 
 
+def test_more_headers_than_a_client_needs_are_malformed():
+    most = [(b"x-%d" % n, b"1") for n in range(headers.HEADERS_MAX)]
+    assert len(headers.read_headers(most)) == headers.HEADERS_MAX
+    with pytest.raises(Malformed):
+        headers.read_headers([*most, (b"x-more", b"1")])
+
+
+def test_one_byte_of_headers_over_the_bound_is_malformed():
+    value = b"v" * (headers.HEADER_BYTES_MAX - 1)
+    assert headers.read_headers([(b"x", value)])
+    with pytest.raises(Malformed):
+        headers.read_headers([(b"x", value + b"v")])
+
+
+@pytest.mark.parametrize("name", ["x-awx-daily-budget", "x-awx-session-budget"])
+def test_a_header_budget_is_refused_rather_than_ignored(name):
+    with pytest.raises(Malformed) as caught:
+        headers.read_headers([(name.upper().encode(), b"0.01")])
+    assert caught.value.param == name
+
+
 @pytest.mark.parametrize("encoding", [b"gzip", b"br", b"deflate, identity"])
 def test_compressed_bodies_are_refused(encoding):
     with pytest.raises(EncodingUnsupported):

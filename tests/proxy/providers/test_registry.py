@@ -69,6 +69,16 @@ def test_an_unknown_path_names_the_right_base_url(method, path, base):
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "hint"),
+    [("PUT", "/v1/chat/completions", "/v1/chat/completions takes POST."), ("POST", "/v1/none", "")],
+)
+def test_a_known_path_with_another_method_says_which_one_it_takes(method, path, hint):
+    with pytest.raises(UnknownPath) as caught:
+        registry.find_route(method, path, {})
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
     "path",
     ["/v1/responses", "/v1/responses/resp_1", "/v1/files", "/v1/messages/batches", "/v1/realtime", "/v1/embeddings"],
 )
