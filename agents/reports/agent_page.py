@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from accounts.models import Organization
 from agents.charts import Chart, Point, Series, stacked
-from agents.models import Agent, Call, CallStatus, Reservation
+from agents.models import Agent, Balance, Call, CallStatus, Reservation, Scope, Unit, Window
 from agents.reports.days import ID_CLOCK_OFF_MAX, Period, call_ids, day_of, day_period
 from agents.reports.spend import spend_by_hour
 
@@ -40,6 +40,15 @@ def last_refusal(agent: Agent, at: datetime) -> Call | None:
 def has_running_call(agent: Agent) -> bool:
     """Whether a call of the agent is in flight."""
     return Reservation.objects.filter(organization_id=agent.organization_id, agent_id=agent.id).exists()
+
+
+def practice_pico(agent: Agent, at: datetime) -> int:
+    """What the agent's test keys have used up today of their own balance, which is no money."""
+    today = Balance.objects.filter(
+        budget__agent=agent, budget__scope=Scope.AGENT, budget__unit=Unit.USD, budget__window=Window.DAY,
+        budget__ended_at=None, practice=True, window_start__lte=at, window_end__gt=at,
+    )  # fmt: skip
+    return sum(today.values_list("spent", flat=True))
 
 
 def _latest(agent: Agent, at: datetime, *, refused: bool) -> Call | None:

@@ -98,6 +98,7 @@ def live_context(request: OrgRequest, agent: Agent) -> dict[str, Any]:
         "agent": agent,
         "now": now,
         "standing": standing(request.org, agent, now),
+        "practice_pico": agent_page.practice_pico(agent, now),
         "chart": agent_page.hourly_chart(request.org, agent, now),
         "entries": calls.entries_of(request.org, list(latest[:_LATEST_COUNT])),
         "running": calls.running(request.org, agent.id),

@@ -78,20 +78,16 @@ class LedgerMachine(RuleBasedStateMachine):
         names = self.agents[who][1]
         mine = [self.budgets[name] for name in names]
         refusing = self.model.refusing(mine, ask.usd_pico, ask.tokens)
-        if refusing is None:
+        if not refusing:
             assert isinstance(answer, Reservation), f"admitted by the model, {answer!r}"
             self.model.reserve(ask.call_id, mine, ask.usd_pico, ask.tokens)
-        else:
-            assert isinstance(answer, BudgetRefused), f"refused by the model, {answer!r}"
-            name = names[mine.index(refusing)].removeprefix("practice ")
-            now = refusing.current
-            facts = answer.facts
-            assert (facts.budget_id, facts.limit, facts.spent, facts.held) == (
-                self.rows[name].pk,
-                refusing.limit,
-                now.spent,
-                now.held,
-            )
+            return
+        assert isinstance(answer, BudgetRefused), f"refused by the model, {answer!r}"
+        rows = {self.rows[name.removeprefix("practice ")].pk: budget for name, budget in zip(names, mine, strict=True)}
+        facts = answer.facts
+        named = rows[facts.budget_id]
+        assert named in refusing, f"the refusal names {named}, the model {refusing}"
+        assert (facts.limit, facts.spent, facts.held) == (named.limit, named.current.spent, named.current.held)
 
     # What may happen
 

@@ -73,15 +73,15 @@ class Model:
     def __init__(self) -> None:
         self.calls: dict[object, ModelCall] = {}
 
-    def refusing(self, budgets: list[ModelBudget], usd: int, tokens: int) -> ModelBudget | None:
-        """Return the budget that a refusal must name: least hope first, then the smallest share of the amount left."""
+    def refusing(self, budgets: list[ModelBudget], usd: int, tokens: int) -> list[ModelBudget]:
+        """Return the budgets that a refusal may name: least hope, then the smallest share of the amount left."""
         full = []
         for budget in budgets:
             amount, now = budget.amount(usd, tokens), budget.current
             if budget.limit is not None and now.spent + now.held + amount > budget.limit:
                 hope = 0 if amount > budget.limit else 1 if now.spent + amount > budget.limit else 2
                 full.append((hope, (budget.limit - now.spent - now.held) / max(amount, 1), budget))
-        return min(full, key=lambda one: one[:2])[2] if full else None
+        return [budget for *rank, budget in full if tuple(rank) == min(one[:2] for one in full)]
 
     def reserve(self, call_id: object, budgets: list[ModelBudget], usd: int, tokens: int) -> None:
         for budget in budgets:

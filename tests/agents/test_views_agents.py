@@ -1,16 +1,18 @@
 """Creating, watching and changing an agent, and the only moment in which its keys are seen."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.credentials import connect
 from accounts.models import AuditEntry
 from agents import keys
-from agents.models import Agent, AgentKey, Budget, KeyMode
+from agents.models import Agent, AgentKey, Balance, Budget, KeyMode
 from agents.money import PICO_PER_USD
 from tests import cast
 from tests.agents.pages_house import CENT, book_call, browser, refuse_call
@@ -242,3 +244,16 @@ def test_changes_are_not_made_by_looking() -> None:
     client = browser(alice)
     for address in _addresses(alice)["change"][:5]:
         assert client.get(address).status_code == 405
+
+
+def test_what_test_keys_used_is_shown_apart_and_counts_as_no_money() -> None:
+    alice = cast.alice()
+    book_call(alice, cost_pico=3 * CENT)
+    Balance.objects.create(
+        budget=Budget.objects.get(agent=alice.agent), practice=True, spent=7 * CENT,
+        window_start=timezone.now() - timedelta(hours=1), window_end=timezone.now() + timedelta(hours=1),
+        opened_at=timezone.now(),
+    )  # fmt: skip
+    shown = browser(alice).get(f"/agents/{alice.agent.id}/").content.decode()
+    assert "$0.07 of practice money" in shown
+    assert "<strong>$0.03</strong>" in shown
