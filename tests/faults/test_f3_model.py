@@ -9,6 +9,7 @@ from agents.ledger import batcher as batchers
 from tests.agents.conftest import house
 from tests.agents.ledger_house import House
 from tests.agents.ledger_machine_runs import run_machine
+from tests.agents.test_ledger_locks import test_processes_that_flush_the_same_rows_lose_nothing as crowd
 
 __all__ = ["house"]
 
@@ -99,3 +100,15 @@ def test_the_model_catches_mutants_of_the_batcher(house: House, monkeypatch: pyt
     monkeypatch.setattr(batchers.Batcher, method, make(getattr(batchers.Batcher, method)))
     with pytest.raises(BaseException):  # noqa: B017
         run_machine(monkeypatch, examples=60, steps=50, shrink=False)
+
+
+async def test_the_crowd_catches_locks_without_order(house: House) -> None:
+    [(original,)] = house.sql("SELECT pg_get_functiondef('ledger_flush'::regproc)")
+    house.sql(
+        original.replace("ORDER BY id FOR NO KEY UPDATE", "ORDER BY random() FOR NO KEY UPDATE").replace("%", "%%")
+    )
+    try:
+        with pytest.raises((AssertionError, ValueError)):  # A flush was repeated, or a process gave up.
+            await crowd(house)
+    finally:
+        house.sql(original.replace("%", "%%"))
