@@ -60,9 +60,12 @@ class BudgetRefused(LedgerError):
     """
 
     def __init__(self, facts: BudgetFacts, asked: int) -> None:
-        super().__init__(f"budget {facts.budget_id}: asked {asked}, available {facts.available}")
+        super().__init__(facts, asked)
         self.facts = facts
         self.asked = asked
+
+    def __str__(self) -> str:
+        return f"budget {self.facts.budget_id}: asked {self.asked}, available {self.facts.available}"
 
     @property
     def kind(self) -> RefusalKind:
