@@ -188,7 +188,6 @@ def _refuse(call: Call, player: _Player, deed: Deed) -> None:
     call.status, call.reason, call.http_status = CallStatus.REFUSED, "budget_exceeded", 429
     call.repeat_count = deed.repeat_count
     call.held_pico = deed.ceiling_pico * deed.repeat_count  # a flood's row has the sum of what its calls asked
-    call.held_pico = deed.ceiling_pico * deed.repeat_count  # the sum of what they asked for
     call.facts = {
         "budget_id": player.budget.id, "limit": player.budget.limit, "spent": deed.refused_spent_pico, "held": 0,
         "asked": deed.ceiling_pico,

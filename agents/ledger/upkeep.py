@@ -52,15 +52,20 @@ class Upkeep:
         self._graves.append(waiting)
 
     async def run(self, batcher: Batcher) -> None:
-        """Do what is due until cancelled; PostgreSQL's absence delays it."""
+        """Do what is due until cancelled; PostgreSQL's absence delays it and is told once."""
+        is_failing = False
         while True:
             batcher.poke()
             try:
                 await self.once(batcher)
             except (psycopg.Error, OSError, TimeoutError) as error:
-                logger.warning("The ledger's upkeep failed: %r", error)
+                if not is_failing:
+                    logger.warning("The ledger's upkeep failed, and is tried again until it works: %r", error)
+                is_failing = True
                 await self.close()
                 self._due.clear()
+            else:
+                is_failing = False
             await asyncio.sleep(TICK_SECONDS)
 
     async def once(self, batcher: Batcher) -> None:
