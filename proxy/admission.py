@@ -28,7 +28,6 @@ class Admission:
     call_id: UUID
     plan: Plan
     reservation: Reservation
-    bound_lowered: bool
 
 
 async def admit(ledger: Ledger, call_id: UUID, plan: Plan, *, seconds_max: float) -> Admission:
@@ -37,7 +36,6 @@ async def admit(ledger: Ledger, call_id: UUID, plan: Plan, *, seconds_max: float
     Where the output bound is ours it shrinks to what the budget buys, at most twice: the refusal says how much is left.
     seconds_max: how long the call may run.
     """
-    lowered = False
     for attempt in range(SHRINKS_MAX + 1):
         try:
             reservation = await ledger.reserve(_ask(call_id, plan, seconds_max))
@@ -45,13 +43,13 @@ async def admit(ledger: Ledger, call_id: UUID, plan: Plan, *, seconds_max: float
             cap = _smaller_cap(plan, refused.facts)
             if cap is None or attempt == SHRINKS_MAX:
                 raise _refusal(plan, refused) from refused
-            plan, lowered = plan.with_cap(cap), True
+            plan = plan.with_cap(cap)
         except ledgers.LedgerAway as error:
             raise LedgerAway from error
         except ledgers.LedgerOverloaded as error:
             raise Overloaded from error
         else:
-            return Admission(call_id, plan, reservation, lowered)
+            return Admission(call_id, plan, reservation)
     raise AssertionError("the last attempt returns or raises")
 
 
