@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from agents import ledger as ledgers
-from agents.keys import Caller
+from agents.callers import Caller
 from agents.ledger import Ask, BudgetFacts, BudgetRefused, CallStart, Ledger, RefusalKind, Reservation
 from proxy.errors import BudgetExceeded, BudgetRefusal, CallTooExpensive, HeldInFlight, LedgerAway, Overloaded
 from proxy.planning import Plan

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 
-from agents.keys import Caller, KeyRejected, caller_for, fingerprint
+from agents.callers import Caller, caller_for
+from agents.keys import KeyRejected, fingerprint
 from proxy.errors import KeyExpired, KeyMalformed, KeyRevoked, KeyUnknown, LedgerAway, Refusal
 
 FRESH_SECONDS = 60.0

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from agents.keys import Caller
+from agents.callers import Caller
 from proxy import headers
 from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, KeyMissing, Malformed
 from proxy.providers import registry

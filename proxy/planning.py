@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from agents import pricing
-from agents.keys import Caller
+from agents.callers import Caller
 from agents.ledger.terms import USD_PICO_MAX
 from agents.money import usd_display
 from agents.pricing import Bound, PriceRow

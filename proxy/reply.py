@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from agents.keys import Caller
+from agents.callers import Caller
 from agents.ledger import BudgetFacts
 from agents.money import usd_exact
 from proxy.channel import Channel

@@ -2,7 +2,8 @@
 
 from agents.models.agent import Agent, AgentKey, KeyMode
 from agents.models.book import Basis, Call, CallStatus, PriceBookVersion
-from agents.models.budget import Balance, Budget, Mode, Scope, Unit, Window
+from agents.models.budget import Balance, BalanceBucket, Budget, Mode, Scope, Unit, Window
+from agents.models.guards import CustomRate, GuardEvent, GuardRule, Guards, RuleMode
 from agents.models.mark import Mark, database_now
 from agents.models.reservation import OwnerLease, Reservation
 from agents.models.usage import DailyUsage, HourlyUsage
@@ -11,11 +12,16 @@ __all__ = [
     "Agent",
     "AgentKey",
     "Balance",
+    "BalanceBucket",
     "Basis",
     "Budget",
     "Call",
     "CallStatus",
+    "CustomRate",
     "DailyUsage",
+    "GuardEvent",
+    "GuardRule",
+    "Guards",
     "HourlyUsage",
     "KeyMode",
     "Mark",
@@ -23,6 +29,7 @@ __all__ = [
     "OwnerLease",
     "PriceBookVersion",
     "Reservation",
+    "RuleMode",
     "Scope",
     "Unit",
     "Window",

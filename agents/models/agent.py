@@ -36,6 +36,10 @@ class Agent(models.Model):
     default_output = models.PositiveIntegerField(default=16_384)  # tokens; the bound we add where a client names none
     refusal_status = models.PositiveSmallIntegerField(default=429, choices=[(429, "429"), (402, "402")])
     paused_at = models.DateTimeField(null=True, blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)  # paused, and running calls were cut
+    # Set where a rule that needs history blocks the agent (loops over several windows); the cool-down's end.
+    blocked_until = models.DateTimeField(null=True, blank=True)
+    blocked_rule = models.CharField(max_length=16, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     first_call_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")

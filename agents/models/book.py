@@ -10,6 +10,7 @@ class CallStatus(models.TextChoices):
     EXPIRED = "expired", "Expired"
     REFUSED = "refused", "Refused"
     CORRECTED = "corrected", "Correction"
+    CACHED = "cached", "Answered from the cache"
 
 
 class Basis(models.TextChoices):

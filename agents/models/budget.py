@@ -23,6 +23,7 @@ class Unit(models.TextChoices):
     USD = "usd", "US dollars"  # limits and balances in pico-dollars
     TOKENS = "tokens", "Tokens"
     CALLS = "calls", "Calls"
+    PARALLEL = "parallel", "Calls at a time"  # held while a call runs, never spent
 
 
 class Window(models.TextChoices):
@@ -50,7 +51,7 @@ class Budget(models.Model):
     agent = models.ForeignKey(Agent, models.CASCADE, null=True, blank=True, related_name="budgets")
     scope = models.CharField(max_length=12, choices=Scope)
     scope_name = models.CharField(max_length=128, blank=True)  # the sub-agent or model that is meant, where one is
-    unit = models.CharField(max_length=6, choices=Unit, default=Unit.USD)
+    unit = models.CharField(max_length=8, choices=Unit, default=Unit.USD)
     window = models.CharField(max_length=11, choices=Window, default=Window.DAY)
     mode = models.CharField(max_length=4, choices=Mode, default=Mode.HARD)
     limit = models.BigIntegerField(null=True, blank=True, validators=[MinValueValidator(0)])
@@ -89,6 +90,7 @@ class Balance(models.Model):
     practice = models.BooleanField(default=False)
     window_start = models.DateTimeField()
     window_end = models.DateTimeField(null=True)  # none: the window never ends
+    extra = models.BigIntegerField(default=0, db_default=0)  # topped up beside the limit, for this window alone
     spent = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
     seeded = models.BigIntegerField(default=0)  # part of spent: what the window had spent before the budget existed
@@ -108,3 +110,18 @@ class Balance(models.Model):
 
     def __str__(self) -> str:
         return f"{self.budget} from {self.window_start:%Y-%m-%d}"
+
+
+class BalanceBucket(models.Model):
+    """An hour of a rolling budget's balance: what calls reserved in it were charged; only the ledger writes it."""
+
+    pk = models.CompositePrimaryKey("balance_id", "bucket_start")
+    balance = models.ForeignKey(Balance, models.CASCADE, db_index=False, related_name="buckets")
+    bucket_start = models.DateTimeField()
+    spent = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "balance_bucket"
+
+    def __str__(self) -> str:
+        return f"{self.balance_id} {self.bucket_start:%Y-%m-%d %H:00}"

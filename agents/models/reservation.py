@@ -40,6 +40,7 @@ class OwnerLease(models.Model):
     renewed_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     process = models.CharField(max_length=100, blank=True)  # host and process id, for people
+    degraded_since = models.DateTimeField(null=True)  # its guards count alone, because Valkey is away
 
     class Meta:
         db_table = "owner_lease"

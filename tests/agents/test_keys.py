@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.credentials import connect
-from agents import budgets, keys
+from agents import budgets, callers, keys
 from agents.models import AgentKey, KeyMode
 from tests import cast
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 def test_a_key_has_the_published_form_and_opens_its_agents_policy():
     alice = cast.alice()
-    caller = keys.caller_for(alice.live_key)
+    caller = callers.caller_for(alice.live_key)
 
     assert alice.live_key.startswith("awx_live_")
     assert len(alice.live_key) == len("awx_live_") + 8 + 1 + 38
@@ -22,7 +22,7 @@ def test_a_key_has_the_published_form_and_opens_its_agents_policy():
 
 
 def test_a_test_key_is_for_practice():
-    assert keys.caller_for(cast.alice().test_key).practice
+    assert callers.caller_for(cast.alice().test_key).practice
 
 
 def test_the_database_holds_no_key():
@@ -48,7 +48,7 @@ def test_a_key_with_one_character_wrong_is_malformed_without_a_look_at_the_datab
     whole = cast.alice().live_key
 
     with django_assert_num_queries(0), pytest.raises(keys.KeyRejected) as refusal:
-        keys.caller_for(spoil(whole))
+        callers.caller_for(spoil(whole))
     assert refusal.value.problem == "malformed"
 
 
@@ -57,7 +57,7 @@ def test_a_well_formed_key_that_was_never_issued_is_unknown():
     AgentKey.objects.filter(agent=alice.agent).delete()
 
     with pytest.raises(keys.KeyRejected) as refusal:
-        keys.caller_for(alice.live_key)
+        callers.caller_for(alice.live_key)
     assert refusal.value.problem == "unknown"
 
 
@@ -66,7 +66,7 @@ def test_a_key_that_shares_only_the_public_id_is_unknown():
     AgentKey.objects.filter(agent=alice.agent).update(digest="0" * 64)
 
     with pytest.raises(keys.KeyRejected, match="unknown"):
-        keys.caller_for(alice.live_key)
+        callers.caller_for(alice.live_key)
 
 
 def test_a_revoked_key_says_so_and_the_policy_version_moves():
@@ -77,7 +77,7 @@ def test_a_revoked_key_says_so_and_the_policy_version_moves():
 
     assert alice.agent.policy_version > version
     with pytest.raises(keys.KeyRejected, match="revoked"):
-        keys.caller_for(alice.live_key)
+        callers.caller_for(alice.live_key)
 
 
 def test_a_key_works_until_the_moment_that_it_expires(time_machine):
@@ -85,34 +85,34 @@ def test_a_key_works_until_the_moment_that_it_expires(time_machine):
     end = timezone.now() + timedelta(hours=1)
     _, whole = keys.issue(alice.agent, KeyMode.LIVE, by=alice.user, expires_at=end)
     time_machine.move_to(end - timedelta(seconds=1), tick=False)
-    assert keys.caller_for(whole).agent_id == alice.agent.id
+    assert callers.caller_for(whole).agent_id == alice.agent.id
 
     time_machine.move_to(end, tick=False)
     with pytest.raises(keys.KeyRejected, match="expired"):
-        keys.caller_for(whole)
+        callers.caller_for(whole)
 
 
 def test_the_snapshot_carries_the_organisations_credentials_and_nobody_elses():
     alice, charlie = cast.alice(), cast.charlie()
     connect(alice.organization, "openai", "sk-of-alice", by=alice.user)
 
-    assert keys.caller_for(alice.live_key).credentials["openai"].api_key == "sk-of-alice"
-    assert keys.caller_for(charlie.live_key).credentials == {}
-    assert "sk-of-alice" not in repr(keys.caller_for(alice.live_key))
+    assert callers.caller_for(alice.live_key).credentials["openai"].api_key == "sk-of-alice"
+    assert callers.caller_for(charlie.live_key).credentials == {}
+    assert "sk-of-alice" not in repr(callers.caller_for(alice.live_key))
 
 
 def test_a_paused_agent_is_shown_as_paused():
     alice = cast.alice()
     budgets.pause(alice.agent, by=alice.user)
 
-    assert keys.caller_for(alice.live_key).paused
+    assert callers.caller_for(alice.live_key).paused
 
 
 def test_last_use_is_written_at_most_once_a_minute(django_assert_num_queries, time_machine):
     alice = cast.alice()
-    keys.caller_for(alice.live_key)
+    callers.caller_for(alice.live_key)
     first = AgentKey.objects.get(mode=KeyMode.LIVE).last_used_at
-    keys.caller_for(alice.live_key)
+    callers.caller_for(alice.live_key)
 
     assert first is not None
     assert AgentKey.objects.get(mode=KeyMode.LIVE).last_used_at == first

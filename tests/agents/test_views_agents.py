@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.credentials import connect
 from accounts.models import AuditEntry
-from agents import keys
+from agents import callers, keys
 from agents.models import Agent, AgentKey, Balance, Budget, KeyMode
 from agents.money import PICO_PER_USD
 from tests import cast
@@ -45,8 +45,8 @@ def test_a_new_agent_shows_two_working_keys_in_the_very_answer() -> None:
     assert response.status_code == 200
     assert _daily_limit(agent) == PICO_PER_USD // 2
     shown = set(WHOLE_KEY.findall(page))
-    assert {keys.caller_for(key).agent_id for key in shown} == {agent.id}
-    assert {keys.caller_for(key).practice for key in shown} == {True, False}
+    assert {callers.caller_for(key).agent_id for key in shown} == {agent.id}
+    assert {callers.caller_for(key).practice for key in shown} == {True, False}
     assert "You will not see these keys again" in page
     assert "no-store" in response["Cache-Control"]
 
@@ -166,7 +166,7 @@ def test_a_further_key_is_shown_once() -> None:
     form = {"name": "CI", "mode": KeyMode.LIVE, "ticket": _ticket(client.get(address).content.decode())}
     shown = set(WHOLE_KEY.findall(client.post(f"{address}keys/new/", form).content.decode()))
     assert len(shown) == 1
-    assert keys.caller_for(shown.pop()).agent_id == alice.agent.id
+    assert callers.caller_for(shown.pop()).agent_id == alice.agent.id
     again = client.post(f"{address}keys/new/", form, follow=True).content.decode()
     assert WHOLE_KEY.search(again) is None
     assert alice.agent.keys.count() == 3
@@ -178,11 +178,11 @@ def test_revoking_needs_the_name_and_ends_the_key() -> None:
     client, address = browser(alice), f"/agents/{alice.agent.id}/keys/{key.id}/revoke/"
     assert "support-triage" in client.get(address).content.decode()
     client.post(address, {"confirm": "something"})
-    assert keys.caller_for(alice.live_key).key_id == key.id
+    assert callers.caller_for(alice.live_key).key_id == key.id
     page = client.post(address, {"confirm": "support-triage"}, follow=True).content.decode()
     assert "is revoked" in page
     with pytest.raises(keys.KeyRejected):
-        keys.caller_for(alice.live_key)
+        callers.caller_for(alice.live_key)
     assert client.get(address).status_code == 404
 
 
@@ -212,7 +212,7 @@ def test_charlie_meets_404_at_every_address_of_alices_agent() -> None:
         assert client.post(address, typed).status_code == 404
     alice.agent.refresh_from_db()
     assert (alice.agent.name, alice.agent.paused_at, _daily_limit(alice.agent)) == ("support-triage", None, 500 * CENT)
-    assert keys.caller_for(alice.live_key).agent_id == alice.agent.id
+    assert callers.caller_for(alice.live_key).agent_id == alice.agent.id
 
 
 def test_charlies_agent_does_not_open_alices_key() -> None:
@@ -220,7 +220,7 @@ def test_charlies_agent_does_not_open_alices_key() -> None:
     key = alice.agent.keys.get(mode=KeyMode.LIVE)
     address = f"/agents/{charlie.agent.id}/keys/{key.id}/revoke/"
     assert browser(charlie).post(address, {"confirm": "newsletter"}).status_code == 404
-    assert keys.caller_for(alice.live_key).key_id == key.id
+    assert callers.caller_for(alice.live_key).key_id == key.id
 
 
 def test_a_viewer_looks_and_changes_nothing() -> None:

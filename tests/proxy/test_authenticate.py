@@ -10,7 +10,9 @@ from uuid import UUID
 import pytest
 from django.db import OperationalError
 
-from agents.keys import Caller, KeyRejected
+from agents.callers import Caller
+from agents.keys import KeyRejected
+from agents.models import Guards
 from proxy import authenticate
 from proxy.authenticate import Authenticator
 from proxy.errors import KeyExpired, KeyMalformed, KeyRevoked, KeyUnknown, LedgerAway
@@ -31,6 +33,10 @@ CALLER = Caller(
     key_id=1,
     practice=False,
     expires_at=None,
+    blocked_until=None,
+    blocked_rule="",
+    guards=Guards(),
+    rates=(),
     budgets=(),
     credentials={},
 )

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import Organization, ProviderCredential, User
-from agents import keys
+from agents import callers
 from agents.models import Agent, AgentKey
 from agents.money import PICO_PER_USD
 
@@ -53,7 +53,7 @@ def test_it_prints_exactly_what_scripts_depend_on(settings: Any) -> None:
 
 def test_both_keys_open_the_agent_with_its_budget() -> None:
     printed = provision(budget="2.50")
-    live, test = keys.caller_for(printed["key"]), keys.caller_for(printed["test_key"])
+    live, test = callers.caller_for(printed["key"]), callers.caller_for(printed["test_key"])
     assert str(live.agent_id) == str(test.agent_id) == printed["agent_id"]
     assert (live.practice, test.practice) == (False, True)
     daily = next(budget for budget in live.budgets if budget.scope == "agent")
@@ -66,18 +66,18 @@ def test_the_second_time_creates_nothing_but_new_keys() -> None:
     assert first["key"] != second["key"]
     assert (User.objects.count(), Organization.objects.count(), Agent.objects.count()) == (1, 1, 1)
     assert AgentKey.objects.count() == 4
-    keys.caller_for(first["key"])
+    callers.caller_for(first["key"])
 
 
 def test_another_budget_is_applied_to_an_agent_that_is_there() -> None:
     provision(budget="5")
-    caller = keys.caller_for(provision(budget="7")["key"])
+    caller = callers.caller_for(provision(budget="7")["key"])
     assert [budget.limit for budget in caller.budgets if budget.scope == "agent"] == [7 * PICO_PER_USD]
 
 
 def test_providers_are_connected_and_replaced() -> None:
     provision("--provider", "openai=sk-one", "--provider", "anthropic=sk-two")
-    caller = keys.caller_for(provision("--provider", "openai=sk-three")["key"])
+    caller = callers.caller_for(provision("--provider", "openai=sk-three")["key"])
     assert {name: credential.api_key for name, credential in caller.credentials.items()} == {
         "openai": "sk-three",
         "anthropic": "sk-two",
