@@ -7,14 +7,15 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import AuditEntry, Organization
-from agents.models import Agent, Budget, Mode, Scope, Unit, Window
+from agents.budget_terms import BadBudget, BudgetTerms, check_limit, check_thresholds
+from agents.models import Agent, Balance, Budget, Mode, Scope, Unit, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from accounts.models import User
@@ -73,31 +74,100 @@ def _new_agent_budget(agent: Agent, limit_pico: int | None) -> Budget:
 
 @transaction.atomic
 def set_limit(budget: Budget, limit_pico: int | None, by: User | None) -> None:
-    """Change a budget's limit; what it has spent and holds stays.
+    """Change a budget's limit; what it has spent and holds stays. Raises BadBudget.
 
     limit_pico: in the budget's unit; None for no limit.
     """
+    check_limit(budget.unit, limit_pico)
     _stand_still(budget.organization_id, [budget.pk])
     before = Budget.objects.values_list("limit", flat=True).get(pk=budget.pk)
     Budget.objects.filter(pk=budget.pk).update(limit=limit_pico)
     _bump(budget)
     budget.limit = limit_pico
-    target = budget.agent.name if budget.agent else budget.organization.name
     details = {"budget_id": str(budget.pk), "from": _exact(before), "to": _exact(limit_pico)}
-    _audit(budget.organization, by, "budget.limit_set", target, details)
+    _audit(budget.organization, by, "budget.limit_set", _target(budget), details)
+
+
+def create_budget(organization: Organization, agent: Agent | None, terms: BudgetTerms, by: User | None) -> Budget:
+    """Create any budget of product.md B1 for an organisation (agent None) or within an agent; raises BadBudget."""
+    terms.check(within_agent=agent is not None)
+    budget = Budget(
+        organization=organization, agent=agent, scope=terms.scope, scope_name=terms.scope_name, unit=terms.unit,
+        window=terms.window, mode=terms.mode, limit=terms.limit, thresholds=list(terms.thresholds),
+    )  # fmt: skip
+    same = {"scope": terms.scope, "scope_name": terms.scope_name, "unit": terms.unit, "window": terms.window}
+    if Budget.objects.filter(organization=organization, agent=agent, ended_at=None, **same).exists():
+        raise BadBudget("window", "There is such a budget already: change its limit instead.")
+    return add_budget(budget, by)
 
 
 @transaction.atomic
 def add_budget(budget: Budget, by: User | None) -> Budget:
-    """Save a new budget of an organisation or agent; it starts from what its window has spent and holds already."""
+    """Save a new budget; it starts from what its window has spent and holds already."""
     _stand_still(budget.organization_id, [])
     budget.save(force_insert=True)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT ledger_seed(%s)", [budget.pk])
+    if budget.scope_name or budget.scope in (Scope.ORGANIZATION, Scope.AGENT):
+        # It has one balance, which is seen before the next call; those of subjects open at their first call.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM ledger_open_balances(%s::bigint[], %s::text[], %s::boolean[])",
+                [[budget.pk] * 2, [""] * 2, [False, True]],
+            )
     _bump(budget)
-    target = budget.agent.name if budget.agent else budget.organization.name
-    _audit(budget.organization, by, "budget.added", target, {"limit": _exact(budget.limit), "window": budget.window})
+    details = {"scope": budget.scope, "window": budget.window, "unit": budget.unit, "limit": _exact(budget.limit)}
+    _audit(budget.organization, by, "budget.added", _target(budget), details)
     return budget
+
+
+@transaction.atomic
+def change_terms(budget: Budget, *, mode: str, thresholds: tuple[int, ...], by: User | None) -> None:
+    """Refuse or only alert, and at which shares of the limit; raises BadBudget."""
+    if mode not in Mode.values:
+        raise BadBudget("mode", "Choose hard or soft.")
+    check_thresholds(thresholds)
+    _stand_still(budget.organization_id, [budget.pk])
+    Budget.objects.filter(pk=budget.pk).update(mode=mode, thresholds=list(thresholds))
+    _bump(budget)
+    budget.mode, budget.thresholds = mode, list(thresholds)
+    details = {"budget_id": str(budget.pk), "mode": mode, "thresholds": ",".join(map(str, thresholds))}
+    _audit(budget.organization, by, "budget.changed", _target(budget), details)
+
+
+@transaction.atomic
+def top_up(budget: Budget, amount: int, by: User | None) -> None:
+    """Let the running window of a budget without subjects spend more (B6); it is gone when the window ends.
+
+    amount: in the budget's unit, above 0; raises BadBudget.
+    """
+    check_limit(budget.unit, amount)
+    if amount <= 0:
+        raise BadBudget("amount", "Write an amount above zero.")
+    if budget.limit is None:
+        raise BadBudget("amount", "This budget has no limit to top up.")
+    _stand_still(budget.organization_id, [budget.pk])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT balance_id FROM ledger_open_balances(ARRAY[%s::bigint], '{\"\"}', '{f}')", [budget.pk])
+        (balance_id,) = cursor.fetchone()
+    balance = Balance.objects.select_for_update(no_key=True).get(pk=balance_id)
+    check_limit(budget.unit, budget.limit + balance.extra + amount)
+    Balance.objects.filter(pk=balance_id).update(extra=F("extra") + amount)
+    _bump(budget)
+    details = {"budget_id": str(budget.pk), "amount": _exact(amount), "extra": _exact(balance.extra + amount)}
+    _audit(budget.organization, by, "budget.topped_up", _target(budget), details)
+
+
+@transaction.atomic
+def ensure_meter(agent_id: UUID, scope: str, unit: str, window: str) -> Budget:
+    """Return an agent's budget per subject for a limit that calls bring themselves (W7); made without a limit."""
+    agent = Agent.objects.select_related("organization").get(pk=agent_id)
+    _stand_still(agent.organization_id, [])
+    terms = {"scope": scope, "scope_name": "", "unit": unit, "window": window, "ended_at": None}
+    known = Budget.objects.filter(organization=agent.organization, agent=agent, **terms).first()
+    if known is not None:
+        return known
+    meter = Budget.objects.create(organization=agent.organization, agent=agent, mode=Mode.HARD, limit=None, **terms)
+    _bump(meter)
+    return meter
 
 
 @transaction.atomic
@@ -109,8 +179,7 @@ def end_budget(budget: Budget, by: User | None) -> None:
     _stand_still(budget.organization_id, [budget.pk])
     Budget.objects.filter(pk=budget.pk, ended_at=None).update(ended_at=timezone.now())
     _bump(budget)
-    target = budget.agent.name if budget.agent else budget.organization.name
-    _audit(budget.organization, by, "budget.ended", target, {"window": budget.window})
+    _audit(budget.organization, by, "budget.ended", _target(budget), {"window": budget.window})
 
 
 def pause(agent: Agent, by: User | None) -> None:
@@ -153,12 +222,6 @@ def touch_organization(organization_id: UUID) -> None:
     Organization.objects.filter(pk=organization_id).update(policy_version=F("policy_version") + 1)
 
 
-def applicable(organization_id: UUID, agent_id: UUID) -> list[Budget]:
-    """Return the budgets that a call of this agent counts against, all of which must admit it."""
-    own = Q(agent=None, scope=Scope.ORGANIZATION) | Q(agent_id=agent_id)
-    return list(Budget.objects.filter(own, organization_id=organization_id, ended_at=None).order_by("pk"))
-
-
 @transaction.atomic
 def _switch(agent: Agent, by: User | None, action: str, change: dict[str, Any]) -> None:
     """Change an agent's state, once: a second click changes nothing and leaves no entry."""
@@ -177,6 +240,10 @@ def _stand_still(organization_id: UUID, budget_ids: Iterable[int]) -> None:
         cursor.execute("SELECT ledger_stand_still(%s, %s::bigint[])", [organization_id, list(budget_ids)])
 
 
+def _target(budget: Budget) -> str:
+    return budget.agent.name if budget.agent else budget.organization.name
+
+
 def _bump(budget: Budget) -> None:
     if budget.agent_id is None:
         Organization.objects.filter(pk=budget.organization_id).update(policy_version=F("policy_version") + 1)
@@ -185,7 +252,7 @@ def _bump(budget: Budget) -> None:
 
 
 def _audit(
-    organization: Organization, by: User | None, action: str, target: str, details: dict[str, str | None]
+    organization: Organization, by: User | None, action: str, target: str, details: Mapping[str, str | None]
 ) -> None:
     AuditEntry.objects.create(organization=organization, user=by, action=action, target=target[:120], details=details)
 

@@ -36,11 +36,11 @@ def give_answers(
     answer: the row of ledger_flush.
     withdraw: voids a hold that nobody waits for any more.
     """
-    flushed_at, outcomes, codes, limits, spent, held, *refusals = answer
+    flushed_at, outcomes, codes, limits, spent, held, rooms, *refusals = answer
     _end(ends, outcomes or {})
     if not asks:
         return []
-    _see(balances, limits, spent, held)
+    _see(balances, limits, spent, held, rooms)
     again = []
     for number, waiting in enumerate(asks):
         code = ADMITTED if codes is None else codes[number]
@@ -68,9 +68,16 @@ def _end(ends: list[WaitingEnd], outcomes: dict[str, str]) -> None:
             end.future.set_result(outcome or end.row["status"])
 
 
-def _see(balances: list[OpenBalance], limits: list[int | None], spent: list[int], held: list[int]) -> None:
-    for balance, limit, spent_now, held_now in zip(balances, limits, spent, held, strict=True):
+def _see(
+    balances: list[OpenBalance],
+    limits: list[int | None],
+    spent: list[int],
+    held: list[int],
+    rooms: list[datetime | None],
+) -> None:
+    for balance, limit, spent_now, held_now, room_at in zip(balances, limits, spent, held, rooms, strict=True):
         balance.limit, balance.spent, balance.held, balance.is_seen = limit, spent_now or 0, held_now or 0, True
+        balance.room_at = room_at
 
 
 def _admit(waiting: WaitingAsk, at: datetime, withdraw: Callable[[WaitingAsk], None]) -> None:
@@ -78,17 +85,28 @@ def _admit(waiting: WaitingAsk, at: datetime, withdraw: Callable[[WaitingAsk], N
         withdraw(waiting)
         return
     assert waiting.group is not None, "an ask was sent without its balances"
-    balances = waiting.group.balances
-    amounts = [(balance.limit, balance.spent, balance.held) for balance in balances]
+    balances, caps = waiting.group.balances, waiting.group.caps
+    amounts = [
+        (balance.limit_under(caps[balance.budget_id]) if balance.budget_id in caps else balance.limit,
+         balance.spent, balance.held)
+        for balance in balances
+    ]  # fmt: skip
     waiting.future.set_result(Reservation(waiting.ask.call_id, at, balances, amounts))
+
+
+def _refused(waiting: WaitingAsk, balance: OpenBalance, spent: int, held: int) -> BudgetRefused:
+    """The refusal by one balance; one of the balance's own limit may be repeated from memory for a moment."""
+    asked = balance.asked(waiting.ask)
+    cap = waiting.group.caps.get(balance.budget_id) if waiting.group else None
+    limit = balance.limit_under(cap)
+    if held == 0 and balance.held == 0 and balance.mode == "hard" and limit == balance.limit:
+        balance.full_until = asyncio.get_running_loop().time() + REPEAT_SECONDS
+    return BudgetRefused(balance.facts(limit, spent, held), asked, by_cap=cap is not None and limit == cap)
 
 
 def _error(code: int, waiting: WaitingAsk, balance: OpenBalance, spent: int, held: int) -> LedgerError:
     if code == REFUSED:
-        asked = balance.asked(waiting.ask)
-        if held == 0 and balance.held == 0:
-            balance.full_until = asyncio.get_running_loop().time() + REPEAT_SECONDS
-        return BudgetRefused(balance.facts(balance.limit, spent, held), asked)
+        return _refused(waiting, balance, spent, held)
     if code == ENDED:
         return AlreadyEnded(waiting.ask.call_id)
     if code == OTHER_DAY:

@@ -46,6 +46,7 @@ class OpenBalance:
     spent: int = 0
     held: int = 0
     is_seen: bool = False
+    room_at: datetime | None = None  # of a rolling budget: when its oldest amount leaves it
     full_until: float = 0.0  # event-loop time until which a refusal may be repeated from memory
 
     def facts(self, limit: int | None, spent: int, held: int) -> BudgetFacts:
@@ -62,8 +63,13 @@ class OpenBalance:
             spent=spent,
             held=held,
             window_start=self.window_start,
-            window_end=self.window_end,
+            window_end=self.window_end or self.room_at,
         )
+
+    def limit_under(self, cap: int | None) -> int | None:
+        """Return what an ask with a limit of its own may reach: the tighter of the two, where they refuse."""
+        limit = self.limit if self.mode == "hard" else None
+        return cap if limit is None else limit if cap is None else min(limit, cap)
 
     def asked(self, ask: Ask) -> int:
         """Return the ask's amount in this balance's unit."""
@@ -72,13 +78,18 @@ class OpenBalance:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """Asks of the same agent, versions and balances; they travel and are checked together."""
+    """Asks of the same agent, versions, balances and limits of their own; they travel and are checked together.
+
+    caps: by budget id, the limits that the asks bring themselves.
+    """
 
     ask: Ask
     balances: tuple[OpenBalance, ...]
+    caps: dict[int, int] = field(init=False)
     literal: str = field(init=False)
 
     def __post_init__(self) -> None:
+        self.caps = dict(self.ask.caps)
         self.balances = tuple(sorted(self.balances, key=lambda balance: balance.id))
         self.literal = quoted(array(balance.id for balance in self.balances))
 
@@ -100,7 +111,7 @@ class KnownBalances:
 
     def group_of(self, ask: Ask) -> Group | None:
         """Return the group of an ask, None while one of its balances is unknown."""
-        key = (ask.agent_id, ask.budgets, ask.agent_version, ask.organization_version, ask.practice)
+        key = (ask.agent_id, ask.budgets, ask.agent_version, ask.organization_version, ask.practice, ask.caps)
         group = self._groups.get(key)
         if group is None and not self.missing(ask):
             balances = tuple(self._balances[*budget, ask.practice] for budget in dict.fromkeys(ask.budgets))

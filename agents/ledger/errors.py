@@ -57,12 +57,14 @@ class BudgetRefused(LedgerError):
 
     facts: the budget as it was when it decided.
     asked: the amount in the budget's unit.
+    by_cap: it was the call's own limit that decided.
     """
 
-    def __init__(self, facts: BudgetFacts, asked: int) -> None:
+    def __init__(self, facts: BudgetFacts, asked: int, *, by_cap: bool = False) -> None:
         super().__init__(facts, asked)
         self.facts = facts
         self.asked = asked
+        self.by_cap = by_cap
 
     def __str__(self) -> str:
         return f"budget {self.facts.budget_id}: asked {self.asked}, available {self.facts.available}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agents.ledger.wire import array, to_json
+from agents.ledger.wire import array, array_with_gaps, to_json
 
 if TYPE_CHECKING:
     from agents.ledger.balances import Group, OpenBalance
@@ -30,6 +30,7 @@ def flush_parameters(
         to_json([end.row for end in ends]) if ends else None,
         array(balance.id for balance in balances),
         *_sums(groups, balances, numbers, asks),
+        _tightest_caps(groups, balances),
         *_group_parameters(groups, balances),
         array(waiting.ask.call_id for waiting in asks),
         array(numbers),
@@ -60,16 +61,29 @@ def _sums(
     return array(min(amount, BIGINT_MAX) for amount in usd), array(tokens), array(calls)
 
 
+def _tightest_caps(groups: list[Group], balances: list[OpenBalance]) -> str:
+    """Return the tightest limit that any group brings for each balance; gaps where none does."""
+    tightest: dict[int, int] = {}
+    for group in groups:
+        for balance in group.balances if group.caps else ():
+            if (cap := group.caps.get(balance.budget_id)) is not None:
+                tightest[balance.id] = min(cap, tightest.get(balance.id, cap))
+    return array_with_gaps(tightest.get(balance.id) for balance in balances)
+
+
 def _group_parameters(groups: list[Group], balances: list[OpenBalance]) -> list[str]:
     place_of = {balance.id: place for place, balance in enumerate(balances, 1)}
     starts = [1]
     places: list[int] = []
+    caps: list[int | None] = []
     for group in groups:
         places.extend(place_of[balance.id] for balance in group.balances)
+        caps.extend(group.caps.get(balance.budget_id) for balance in group.balances)
         starts.append(len(places) + 1)
     return [
         array(group.literal for group in groups),
         array(places),
+        array_with_gaps(caps),
         array(starts),
         array(group.ask.organization_id for group in groups),
         array(group.ask.agent_id for group in groups),

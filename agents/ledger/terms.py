@@ -39,6 +39,7 @@ class Ask:
     """An amount to hold for one call, on all its budgets or on none.
 
     budgets: pairs of budget id and subject; the organisation's meter is always among them.
+    caps: limits that this call brings for some of its budgets, by budget id and in their units; they only tighten.
     usd_pico, tokens: the most the call can cost.
     deadline_seconds: how long the hold of a dead process lasts; above the call's total time-out.
     """
@@ -52,6 +53,7 @@ class Ask:
     usd_pico: int
     tokens: int = 0
     practice: bool = False
+    caps: tuple[tuple[int, int], ...] = ()
     deadline_seconds: float
     start: CallStart = field(default_factory=CallStart)
 

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from agents.ledger.terms import CallEnd, CallStart, RefusalRow
 
 FLUSH = """
-SELECT flushed_at, outcomes, codes, limits, spent, held, refused_at, refused_spent, refused_held
-FROM ledger_flush(%s::uuid, %s::uuid[], %s::json, %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[],
-                  %s::integer[], %s::integer[], %s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::boolean[],
-                  %s::uuid[], %s::integer[], %s::bigint[], %s::bigint[], %s::double precision[], %s::text[])
+SELECT flushed_at, outcomes, codes, limits, spent, held, rooms, refused_at, refused_spent, refused_held
+FROM ledger_flush(%s::uuid, %s::uuid[], %s::json, %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+                  %s::text[], %s::integer[], %s::bigint[], %s::integer[], %s::uuid[], %s::uuid[], %s::bigint[],
+                  %s::bigint[], %s::boolean[], %s::uuid[], %s::integer[], %s::bigint[], %s::bigint[],
+                  %s::double precision[], %s::text[])
 """
 
 # Longest texts of the book's columns; more is cut, because a call that happened must be booked.
@@ -60,6 +61,11 @@ type Row = dict[str, Any]
 def array(values: Iterable[object]) -> str:
     """Return PostgreSQL's text form of an array of numbers or identifiers."""
     return "{" + ",".join(map(str, values)) + "}"
+
+
+def array_with_gaps(values: Iterable[object | None]) -> str:
+    """Return PostgreSQL's text form of an array in which None stands for NULL."""
+    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
 
 
 def quoted(text: str) -> str:

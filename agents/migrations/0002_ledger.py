@@ -1,40 +1,10 @@
-"""The ledger's functions: one SQL file each, in the order in which they need each other."""
+"""What Django's models cannot say about the ledger's tables. Its functions come with 0008, as they are now."""
 
 from pathlib import Path
 
 from django.db import migrations, models
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
-FUNCTIONS = [
-    "uuid7_floor",
-    "ensure_partitions",
-    "ledger_window",
-    "ledger_assert",
-    "ledger_open_balances",
-    "ledger_lock",
-    "ledger_balances_of",
-    "ledger_row_of",
-    "ledger_correct",
-    "ledger_keep_conflict",
-    "ledger_settle_batch",
-    "ledger_settle_late",
-    "ledger_seat",
-    "ledger_is_current",
-    "ledger_doubts",
-    "ledger_codes_of_known",
-    "ledger_admit_in_order",
-    "ledger_hold",
-    "ledger_move",
-    "ledger_flush",
-    "ledger_bury",
-    "ledger_doomed",
-    "ledger_expire",
-    "ledger_record_refusals",
-    "ledger_stand_still",
-    "ledger_seed",
-]
-
-
 def load(name: str) -> migrations.RunSQL:
     return migrations.RunSQL((SQL / f"{name}.sql").read_text(), migrations.RunSQL.noop)
 
@@ -58,6 +28,4 @@ class Migration(migrations.Migration):
         ),
         load("tables"),
         load("book_is_append_only"),
-        *[load(name) for name in FUNCTIONS],
-        migrations.RunSQL("SELECT ensure_partitions(2, 7)", migrations.RunSQL.noop),
     ]

@@ -3,7 +3,7 @@
 CREATE FUNCTION ensure_partitions(p_days_back integer, p_days_ahead integer) RETURNS integer
     LANGUAGE plpgsql AS $$
 DECLARE
-    today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    today date := (ledger_clock() AT TIME ZONE 'UTC')::date;
     made integer := 0;
     name text;
 BEGIN

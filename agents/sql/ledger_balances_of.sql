@@ -8,9 +8,9 @@ BEGIN
     FROM reservation, unnest(balance_ids) AS b WHERE call_id = ANY (p_calls);
     IF found_count < cardinality(p_calls) THEN
         balances := coalesce(balances, '{}') || ARRAY(
-            SELECT DISTINCT b FROM call, unnest(balance_ids) AS b
-            WHERE call_id = ANY (p_calls) AND seq = 0 AND status = 'expired'
-              AND call_id BETWEEN (SELECT min(x::text) FROM unnest(p_calls) AS x)::uuid
+            SELECT DISTINCT b FROM call c, unnest(ledger_counting(c)) AS b
+            WHERE c.call_id = ANY (p_calls) AND c.seq = 0 AND c.status = 'expired'
+              AND c.call_id BETWEEN (SELECT min(x::text) FROM unnest(p_calls) AS x)::uuid
                               AND (SELECT max(x::text) FROM unnest(p_calls) AS x)::uuid);
     END IF;
     RETURN coalesce(balances, '{}');

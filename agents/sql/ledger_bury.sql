@@ -4,7 +4,7 @@ CREATE FUNCTION ledger_bury(p_call_id uuid, p_organization uuid, p_agent uuid, p
                             p_usd_pico bigint, p_start jsonb) RETURNS boolean
     LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    t timestamptz := clock_timestamp();
+    t timestamptz := ledger_clock();
     grave reservation;
 BEGIN
     PERFORM ledger_assert_read_committed();

@@ -9,6 +9,7 @@ BEGIN
     fix.status := 'corrected';
     fix.reason := 'late_settle';
     fix.held_pico := 0;
+    fix.balance_ids := ledger_counting(p_first);
     fix.cost_pico := p_ending.cost_pico - p_first.cost_pico;
     fix.tokens := p_ending.tokens - p_first.tokens;
     fix.counted := (p_ending.status <> 'voided')::int - p_first.counted;

@@ -6,7 +6,7 @@ CREATE FUNCTION ledger_expire(p_cautious boolean, p_limit integer, p_late_max in
                               OUT expired uuid[], OUT suspicious bigint)
     LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    t timestamptz := clock_timestamp();
+    t timestamptz := ledger_clock();
     doomed uuid[];
     locked bigint[];
     deltas ledger_delta[];
@@ -41,6 +41,7 @@ BEGIN
     INTO expired, deltas FROM gone, unnest((hold).balance_ids) AS b;
     IF deltas IS NOT NULL THEN
         PERFORM ledger_move(deltas, locked);
+        PERFORM ledger_roll(expired, t);
     END IF;
     expired := coalesce(expired, '{}');
 END $$;

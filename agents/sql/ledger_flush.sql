@@ -1,24 +1,28 @@
 -- One batch of a process: endings first, then asks, all of them one commit. docs/ledger.md tells it step by step.
 -- Asks come in groups of the same agent, versions and balances. p_balances: every balance that an ask names, distinct
--- and ascending; p_asked_*: what all asks together want of each; p_group_places: positions in p_balances, group after
--- group, each beginning at p_group_starts[group].
+-- and ascending; p_asked_*: what all asks together want of each; p_caps: the tightest limit that a call brought for it
+-- itself, NULL for none; p_group_places: positions in p_balances, group after group, each beginning at
+-- p_group_starts[group], and beside each the group's own limit for it, if any (p_group_caps).
 -- codes (NULL: all admitted): 0 admitted, 1 admitted before, 2 stale, 3 window over, 4 refused, 5 ended before,
--- 6 id from another day. limits (NULL: none), spent and held answer p_balances as they are after this flush.
+-- 6 id from another day. limits (NULL: none), spent and held answer p_balances as they are after this flush; rooms:
+-- when the oldest amount of a rolling budget leaves it.
 -- Longer than others because its order is the safety: lock, endings, facts, admission, holds, one update.
 CREATE FUNCTION ledger_flush(
     p_owner uuid, p_ending_ids uuid[], p_endings json,
-    p_balances bigint[], p_asked_usd bigint[], p_asked_tokens bigint[], p_asked_calls bigint[],
-    p_group_balances text[], p_group_places integer[], p_group_starts integer[],
+    p_balances bigint[], p_asked_usd bigint[], p_asked_tokens bigint[], p_asked_calls bigint[], p_caps bigint[],
+    p_group_balances text[], p_group_places integer[], p_group_caps bigint[], p_group_starts integer[],
     p_group_organizations uuid[], p_group_agents uuid[], p_group_organization_versions bigint[],
     p_group_agent_versions bigint[], p_group_practice boolean[],
     p_ids uuid[], p_groups integer[], p_usd bigint[], p_tokens bigint[], p_seconds double precision[], p_starts text[],
     OUT flushed_at timestamptz, OUT outcomes json, OUT codes smallint[], OUT limits bigint[], OUT spent bigint[],
-    OUT held bigint[], OUT refused_at integer[], OUT refused_spent bigint[], OUT refused_held bigint[])
+    OUT held bigint[], OUT rooms timestamptz[], OUT refused_at integer[], OUT refused_spent bigint[],
+    OUT refused_held bigint[])
     LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     wanted bigint[] := p_balances;
     locked bigint[];
     units text[]; caps bigint[]; bounds bigint[]; overs boolean[];  -- facts of locked balances
+    rolls boolean[]; leaves timestamptz[];                          -- rolling ones, and when their oldest amount leaves
     spents bigint[]; helds bigint[];                                -- what they will be after this flush
     more_spent bigint[]; more_held bigint[];                        -- what this flush adds
     ended uuid[];
@@ -31,7 +35,7 @@ DECLARE
     n integer;
 BEGIN
     PERFORM ledger_assert_read_committed();
-    flushed_at := clock_timestamp();
+    flushed_at := ledger_clock();
     IF cardinality(p_ending_ids) > 0 THEN
         wanted := wanted || ledger_balances_of(p_ending_ids);
     END IF;
@@ -49,27 +53,44 @@ BEGIN
 
     -- Facts come from a statement of their own, after the lock (rule 4).
     SELECT array_agg(f.unit), array_agg(f.cap), array_agg(f.bound), array_agg(f.over), array_agg(f.spent),
-           array_agg(f.held), array_agg(0::bigint), array_agg(0::bigint)
-    INTO units, caps, bounds, overs, spents, helds, more_spent, more_held
-    FROM (SELECT g.unit, g."limit" AS cap, coalesce(b.window_end <= flushed_at, false) AS over, b.spent, b.held,
-                 CASE WHEN g.mode = 'hard' AND g."limit" IS NOT NULL THEN g."limit" ELSE 9223372036854775807 END AS bound
-          FROM balance b JOIN budget g ON g.id = b.budget_id WHERE b.id = ANY (locked) ORDER BY b.id) f;
+           array_agg(f.held), array_agg(0::bigint), array_agg(0::bigint), array_agg(f.rolling), array_agg(f.room_at)
+    INTO units, caps, bounds, overs, spents, helds, more_spent, more_held, rolls, leaves
+    FROM (SELECT g.unit, l.cap, coalesce(b.window_end <= flushed_at, false) AS over, b.held, o.room_at,
+                 g."window" = 'rolling_24h' AS rolling,
+                 CASE WHEN g."window" = 'rolling_24h' THEN o.spent ELSE b.spent END AS spent,
+                 CASE WHEN g.mode = 'hard' AND l.cap IS NOT NULL THEN l.cap ELSE 9223372036854775807 END AS bound
+          FROM balance b JOIN budget g ON g.id = b.budget_id
+          CROSS JOIN LATERAL (SELECT CASE WHEN b.extra = 0 THEN g."limit" ELSE
+              least(g."limit"::numeric + b.extra, 9223372036854775807)::bigint END AS cap) l
+          LEFT JOIN LATERAL (SELECT * FROM ledger_rolling(b.id, flushed_at)) o ON g."window" = 'rolling_24h'
+          WHERE b.id = ANY (locked) ORDER BY b.id) f;
     FOREACH d IN ARRAY deltas LOOP
         n := ledger_seat(locked, d.balance_id);
         more_held[n] := more_held[n] + CASE units[n] WHEN 'usd' THEN d.held_usd WHEN 'tokens' THEN d.held_tokens
                                                      ELSE d.held_calls END;
         more_spent[n] := more_spent[n] + CASE units[n] WHEN 'usd' THEN d.spent_usd WHEN 'tokens' THEN d.spent_tokens
-                                                       ELSE d.spent_calls END;
+                                                       WHEN 'calls' THEN d.spent_calls ELSE 0 END;
     END LOOP;
+    IF true = ANY (rolls) AND cardinality(p_ending_ids) > 0 THEN
+        -- Read again: what ended may have been reserved before the 24 hours that count.
+        PERFORM ledger_roll(p_ending_ids, flushed_at);
+        FOR i IN 1 .. cardinality(locked) LOOP
+            IF rolls[i] THEN
+                SELECT r.spent - more_spent[i], r.room_at INTO spents[i], leaves[i]
+                FROM ledger_rolling(locked[i], flushed_at) r;
+            END IF;
+        END LOOP;
+    END IF;
 
     IF cardinality(p_ids) > 0 THEN
         FOR i IN 1 .. cardinality(p_balances) LOOP
             n := array_position(locked, p_balances[i]);
             seat[i] := n;
             -- All asks together stay within every limit: the usual case, decided at once.
-            is_plain := is_plain AND n IS NOT NULL AND NOT overs[n] AND bounds[n] - spents[n] - more_spent[n] - helds[n]
-                - more_held[n] >= CASE units[n] WHEN 'usd' THEN p_asked_usd[i] WHEN 'tokens' THEN p_asked_tokens[i]
-                                                ELSE p_asked_calls[i] END;
+            is_plain := is_plain AND n IS NOT NULL AND NOT overs[n]
+                AND least(bounds[n], p_caps[i]) - spents[n] - more_spent[n] - helds[n] - more_held[n]
+                    >= CASE units[n] WHEN 'usd' THEN p_asked_usd[i] WHEN 'tokens' THEN p_asked_tokens[i]
+                                     ELSE p_asked_calls[i] END;
         END LOOP;
         IF NOT (is_plain AND ledger_is_current(flushed_at, p_group_organizations, p_group_agents,
                                                p_group_organization_versions, p_group_agent_versions, p_ids)) THEN
@@ -80,8 +101,8 @@ BEGIN
             codes := ledger_codes_of_known(codes, p_owner, p_ids, p_usd);
             SELECT a.codes, a.refused_at, a.refused_spent, a.refused_held
             INTO codes, refused_at, refused_spent, refused_held
-            FROM ledger_admit_in_order(seat, p_group_places, p_group_starts, p_groups, p_usd, p_tokens, units, bounds,
-                                       spents, helds, more_spent, more_held, codes) a;
+            FROM ledger_admit_in_order(seat, p_group_places, p_group_caps, p_group_starts, p_groups, p_usd, p_tokens,
+                                       units, bounds, spents, helds, more_spent, more_held, codes) a;
         END IF;
         put := ledger_hold(p_owner, flushed_at, p_group_balances, p_group_organizations, p_group_agents,
                            p_group_practice, p_ids, p_groups, p_usd, p_tokens, p_seconds, p_starts, codes);
@@ -103,6 +124,7 @@ BEGIN
         limits[i] := caps[n];
         spent[i] := spents[n] + more_spent[n];
         held[i] := helds[n] + more_held[n];
+        rooms[i] := leaves[n];
         IF is_plain AND held[i] > bounds[n] - spent[i] THEN
             RAISE EXCEPTION 'balance % would pass its limit', p_balances[i] USING ERRCODE = '23514';
         END IF;

@@ -7,7 +7,7 @@ BEGIN
     UPDATE balance b
     SET held = b.held + CASE g.unit WHEN 'usd' THEN d.held_usd WHEN 'tokens' THEN d.held_tokens ELSE d.held_calls END,
         spent = b.spent
-            + CASE g.unit WHEN 'usd' THEN d.spent_usd WHEN 'tokens' THEN d.spent_tokens ELSE d.spent_calls END
+            + ledger_amount(g.unit, d.spent_usd, d.spent_tokens, d.spent_calls)
     FROM (SELECT balance_id,
                  sum(held_usd)::bigint AS held_usd, sum(held_tokens)::bigint AS held_tokens,
                  sum(held_calls)::bigint AS held_calls, sum(spent_usd)::bigint AS spent_usd,

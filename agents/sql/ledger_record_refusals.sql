@@ -5,7 +5,7 @@ CREATE FUNCTION ledger_record_refusals(p_rows json) RETURNS bigint LANGUAGE sql 
                           repeat_count, body_fingerprint, last_message_fingerprint, system_bytes, http_status, status, practice,
                           streamed, provider, endpoint, model, session, user_subject, sub_agent, reason, price_version,
                           facts, tags)
-        SELECT call_id, organization_id, agent_id, clock_timestamp(), clock_timestamp(), key_id, held_pico,
+        SELECT call_id, organization_id, agent_id, ledger_clock(), ledger_clock(), key_id, held_pico,
                0, 0, repeat_count, coalesce(body_fingerprint, 0), coalesce(last_message_fingerprint, 0),
                coalesce(system_bytes, 0), http_status, 'refused', practice, coalesce(streamed, false),
                coalesce(provider, ''), coalesce(endpoint, ''), coalesce(model, ''), coalesce(session, ''),

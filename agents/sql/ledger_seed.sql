@@ -1,33 +1,35 @@
--- Opens the balances of a new budget with what its window has already spent and holds. The caller's transaction has
--- made the organisation stand still, so neither moves meanwhile. Open reservations join the new balance.
-CREATE FUNCTION ledger_seed(p_budget bigint) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+-- Fills a balance that was just opened with what its window has spent and holds already: a new budget's, or that of a
+-- session whose balance was purged. Nobody uses the balance yet, and the caller holds its budget. Open reservations
+-- join first and the book is read after them: a call that ends meanwhile is waited for and then found in the book, and
+-- a flush that looked its balances up before they joined is sent again (rule 9).
+CREATE FUNCTION ledger_seed(p_balance bigint) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
+    b balance;
     g budget;
-    seat record;
+    name text;
+    since timestamptz;
+    held_now bigint;
     spent_before bigint;
 BEGIN
-    SELECT * INTO STRICT g FROM budget WHERE id = p_budget;
-    IF g.scope NOT IN ('organization', 'agent') THEN
-        RAISE EXCEPTION 'budgets per % are not available yet', g.scope USING ERRCODE = '0A000';
+    SELECT * INTO STRICT b FROM balance WHERE id = p_balance;
+    SELECT * INTO STRICT g FROM budget WHERE id = b.budget_id;
+    name := coalesce(nullif(g.scope_name, ''), b.subject);
+    since := CASE g."window" WHEN 'rolling_24h' THEN date_trunc('hour', b.opened_at, 'UTC') - interval '24 hours'
+                             ELSE b.window_start END;
+    WITH joined AS (
+        UPDATE reservation r SET balance_ids = ARRAY(SELECT i FROM unnest(r.balance_ids || b.id) AS i ORDER BY i)
+        WHERE r.organization_id = g.organization_id AND (g.agent_id IS NULL OR r.agent_id = g.agent_id)
+          AND r.practice = b.practice AND r.reserved_at >= since
+          AND (b.window_end IS NULL OR r.reserved_at < b.window_end) AND NOT r.balance_ids && ledger_siblings(b)
+          AND ledger_concerns(g.scope, g.agent_id, name, r.agent_id, r.start->>'session', r.start->>'user_subject',
+                              r.start->>'model', r.start->>'sub_agent')
+        RETURNING CASE g.unit WHEN 'usd' THEN r.usd_pico WHEN 'tokens' THEN r.tokens ELSE 1 END AS amount)
+    SELECT coalesce(sum(amount), 0) INTO held_now FROM joined;
+    IF g."window" = 'rolling_24h' THEN
+        INSERT INTO balance_bucket (balance_id, bucket_start, spent)
+        SELECT b.id, c.hour, c.amount FROM ledger_charged(b.id, since) c;
     END IF;
-    FOR seat IN SELECT o.*, o.place = 2 AS practice
-                FROM ledger_open_balances(ARRAY[g.id, g.id], ARRAY['', ''], ARRAY[false, true]) o LOOP
-        SELECT coalesce(sum(CASE g.unit WHEN 'usd' THEN cost_pico WHEN 'tokens' THEN tokens ELSE counted END), 0)
-        INTO spent_before
-        FROM call c
-        WHERE c.organization_id = g.organization_id AND (g.agent_id IS NULL OR c.agent_id = g.agent_id)
-          AND c.practice = seat.practice AND c.reserved_at >= seat.window_start
-          AND (seat.window_end IS NULL OR c.reserved_at < seat.window_end)
-          AND c.call_id >= uuid7_floor(greatest(seat.window_start - interval '1 day', to_timestamp(0)));
-        WITH joined AS (
-            UPDATE reservation r SET balance_ids = ARRAY(SELECT b FROM unnest(r.balance_ids || seat.balance_id) AS b
-                                                         ORDER BY b)
-            WHERE r.organization_id = g.organization_id AND (g.agent_id IS NULL OR r.agent_id = g.agent_id)
-              AND r.practice = seat.practice AND r.reserved_at >= seat.window_start
-              AND (seat.window_end IS NULL OR r.reserved_at < seat.window_end)
-            RETURNING CASE g.unit WHEN 'usd' THEN r.usd_pico WHEN 'tokens' THEN r.tokens ELSE 1 END AS amount)
-        UPDATE balance SET spent = spent_before, seeded = spent_before,
-                           held = (SELECT coalesce(sum(amount), 0) FROM joined)
-        WHERE id = seat.balance_id;
-    END LOOP;
+    SELECT coalesce(sum(amount), 0) INTO spent_before FROM ledger_charged(b.id, since);
+    UPDATE balance SET spent = spent_before, seeded = spent_before, held = held_now, opened_at = ledger_clock()
+    WHERE id = b.id;
 END $$;

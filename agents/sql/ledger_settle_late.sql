@@ -27,7 +27,7 @@ BEGIN
                 late := ledger_correct(first, s, p_at);
                 deltas := deltas || ARRAY(
                     SELECT ROW(b, 0, 0, 0, late.cost_pico, late.tokens, late.counted)::ledger_delta
-                    FROM unnest(first.balance_ids) AS b);
+                    FROM unnest(late.balance_ids) AS b);
                 outcome := 'corrected';
             ELSIF first.cost_pico + late.cost_pico = s.cost_pico AND first.tokens + late.tokens = s.tokens THEN
                 outcome := 'same';

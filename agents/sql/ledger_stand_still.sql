@@ -4,7 +4,7 @@
 CREATE FUNCTION ledger_stand_still(p_organization uuid, p_budgets bigint[]) RETURNS void
     LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    t timestamptz := clock_timestamp();
+    t timestamptz := ledger_clock();
     concerned bigint[];
     shared bigint[];
 BEGIN

@@ -36,16 +36,6 @@ def test_like_names_get_slugs_of_their_own(house: House) -> None:
     assert [agent.slug for agent in agents] == ["scout-2", "scout-3", "agent", "x" * 60]
 
 
-def test_applicable_budgets_are_the_organisations_and_the_agents_own(house: House) -> None:
-    other = budgets.create_agent(house.organization, "Other", daily_limit_pico=1, by=None)
-    charlie = House()
-    applicable = budgets.applicable(house.organization.pk, house.agent.pk)
-    assert [budget.pk for budget in applicable] == [house.meter.pk, house.budget.pk]
-    assert other.budgets.get().pk not in {budget.pk for budget in applicable}
-    assert budgets.applicable(house.organization.pk, charlie.agent.pk) == [house.meter]
-    charlie.connection.close()
-
-
 async def test_a_raised_limit_keeps_what_was_spent(house: House, ledger: Ledger) -> None:
     ask = house.ask(5 * USD)
     await ledger.reserve(ask)
