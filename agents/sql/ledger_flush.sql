@@ -29,6 +29,7 @@ DECLARE
     deltas ledger_delta[] := '{}';
     d ledger_delta;
     late record;
+    hours record;
     put record;
     is_plain boolean := true;
     seat integer[];                                                 -- place in p_balances -> place in locked
@@ -76,8 +77,9 @@ BEGIN
         PERFORM ledger_roll(p_ending_ids, flushed_at);
         FOR i IN 1 .. cardinality(locked) LOOP
             IF rolls[i] THEN
-                SELECT r.spent - more_spent[i], r.room_at INTO spents[i], leaves[i]
-                FROM ledger_rolling(locked[i], flushed_at) r;
+                hours := ledger_rolling(locked[i], flushed_at);
+                spents[i] := hours.spent - more_spent[i];
+                leaves[i] := hours.room_at;
             END IF;
         END LOOP;
     END IF;
