@@ -28,6 +28,7 @@ class BudgetPolicy:
     window: str
     mode: str
     limit: int | None
+    is_agents_own: bool  # not one of the whole organisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,14 @@ def _budgets_of(agent: Agent) -> Any:
 
 def _policy(budget: Budget) -> BudgetPolicy:
     return BudgetPolicy(
-        budget.id, budget.scope, budget.scope_name, budget.unit, budget.window, budget.mode, budget.limit
+        budget.id,
+        budget.scope,
+        budget.scope_name,
+        budget.unit,
+        budget.window,
+        budget.mode,
+        budget.limit,
+        budget.agent_id is not None,
     )
 
 

@@ -6,13 +6,26 @@ from uuid import UUID
 from agents import ledger as ledgers
 from agents.callers import Caller
 from agents.ledger import Ask, BudgetFacts, BudgetRefused, CallStart, Ledger, RefusalKind, Reservation
-from proxy.errors import BudgetExceeded, BudgetRefusal, CallTooExpensive, HeldInFlight, LedgerAway, Overloaded
+from proxy.errors import (
+    BudgetExceeded,
+    BudgetRefusal,
+    CallTooExpensive,
+    HeldInFlight,
+    LedgerAway,
+    LoopDetected,
+    Overloaded,
+    RateLimited,
+    Refusal,
+    SessionLimit,
+    TooManySubjects,
+)
+from proxy.names import SESSION_CALLS, Names, cut, limits, meter_of, named_budgets
 from proxy.planning import Plan
 from proxy.providers.shape import ModelRequest, Route
 
 SHRINKS_MAX = 2
 DEADLINE_MARGIN_SECONDS = 120.0
-COLUMN_CHARACTERS_MAX = 128
+PARALLEL_RETRY_SECONDS = 1
 
 _REFUSALS: dict[RefusalKind, type[BudgetRefusal]] = {
     RefusalKind.EXCEEDED: BudgetExceeded,
@@ -30,44 +43,53 @@ class Admission:
     reservation: Reservation
 
 
-async def admit(ledger: Ledger, call_id: UUID, plan: Plan, *, seconds_max: float) -> Admission:
-    """Reserve the call's ceiling; raises BudgetRefusal, LedgerAway, Overloaded or ledger.Stale.
+async def admit(ledger: Ledger, call_id: UUID, plan: Plan, names: Names, *, seconds_max: float) -> Admission:
+    """Reserve the call's ceiling; raises BudgetRefusal and others of proxy.errors, or ledger.Stale.
 
     Where the output bound is ours it shrinks to what the budget buys, at most twice: the refusal says how much is left.
     seconds_max: how long the call may run.
     """
     for attempt in range(SHRINKS_MAX + 1):
         try:
-            reservation = await ledger.reserve(_ask(call_id, plan, seconds_max))
+            reservation = await ledger.reserve(_ask(call_id, plan, names, seconds_max))
         except BudgetRefused as refused:
             cap = _smaller_cap(plan, refused.facts)
             if cap is None or attempt == SHRINKS_MAX:
-                raise _refusal(plan, refused) from refused
+                raise refusal_of(plan, names, refused) from refused
             plan = plan.with_cap(cap)
         except ledgers.LedgerAway as error:
             raise LedgerAway from error
         except ledgers.LedgerOverloaded as error:
             raise Overloaded from error
+        except ledgers.TooManySubjects as error:
+            raise _too_many(plan.caller, error.budget_id) from error
         else:
             return Admission(call_id, plan, reservation)
     raise AssertionError("the last attempt returns or raises")
 
 
-def refused_start(caller: Caller, route: Route, request: ModelRequest | None, price_version: str) -> CallStart:
+def refused_start(
+    caller: Caller, route: Route, request: ModelRequest | None, names: Names, price_version: str
+) -> CallStart:
     """What the book keeps of a call that was refused, perhaps before its body could be read."""
     if request is None:
         return CallStart(key_id=caller.key_id, endpoint=route.endpoint.name, price_version=price_version)
-    return _start(caller, route, request, provider="", price_version=price_version)
+    return _start(caller, route, request, names, provider="", price_version=price_version)
 
 
-def _start(caller: Caller, route: Route, request: ModelRequest, *, provider: str, price_version: str) -> CallStart:
+def _start(
+    caller: Caller, route: Route, request: ModelRequest, names: Names, *, provider: str, price_version: str
+) -> CallStart:
     return CallStart(
         key_id=caller.key_id,
         provider=provider,
         endpoint=route.endpoint.name,
-        model=_storable(request.model),
+        model=cut(request.model),
         streamed=request.stream,
-        user_subject=_storable(request.user or ""),
+        session=names.session,
+        user_subject=names.user,
+        sub_agent=names.sub_agent,
+        tags=names.tags,
         price_version=price_version,
         system_bytes=request.facts.system_prompt_bytes,
         body_fingerprint=_signed(request.facts.body_fingerprint),
@@ -75,7 +97,13 @@ def _start(caller: Caller, route: Route, request: ModelRequest, *, provider: str
     )
 
 
-def _ask(call_id: UUID, plan: Plan, seconds_max: float) -> Ask:
+def caps_of(caller: Caller, names: Names) -> tuple[tuple[int, int], ...]:
+    """The limits of the call's own, by the budgets that they are held against; their meters exist by now."""
+    found = ((meter_of(meter, caller), limit) for meter, limit in limits(names, caller).items())
+    return tuple((budget.budget_id, limit) for budget, limit in found if budget is not None)
+
+
+def _ask(call_id: UUID, plan: Plan, names: Names, seconds_max: float) -> Ask:
     caller = plan.caller
     return Ask(
         call_id=call_id,
@@ -83,12 +111,15 @@ def _ask(call_id: UUID, plan: Plan, seconds_max: float) -> Ask:
         agent_id=caller.agent_id,
         agent_version=caller.agent_version,
         organization_version=caller.organization_version,
-        budgets=tuple((policy.budget_id, "") for policy in caller.budgets),
+        budgets=named_budgets(names, caller, plan.priced_model),
+        caps=caps_of(caller, names),
         usd_pico=plan.ceiling_pico,
         tokens=plan.tokens_max,
         practice=caller.practice,
         deadline_seconds=seconds_max + DEADLINE_MARGIN_SECONDS,
-        start=_start(caller, plan.route, plan.request, provider=plan.target.provider, price_version=plan.price_version),
+        start=_start(
+            caller, plan.route, plan.request, names, provider=plan.target.provider, price_version=plan.price_version
+        ),
     )
 
 
@@ -100,8 +131,28 @@ def _smaller_cap(plan: Plan, facts: BudgetFacts) -> int | None:
     return cap if plan.useful_cap <= cap < plan.output_cap else None
 
 
-def _refusal(plan: Plan, refused: BudgetRefused) -> BudgetRefusal:
-    """The refusal in the caller's terms. A bound of ours counts as low as it could usefully go."""
+def refusal_of(plan: Plan, names: Names, refused: BudgetRefused) -> Refusal:
+    """The refusal in the caller's terms: some budgets are limits of another name."""
+    facts = refused.facts
+    if facts.unit == "parallel":
+        limit = f"{facts.limit} calls at a time"
+        return RateLimited(agent=plan.caller.agent_name, limit=limit, retry_after_seconds=PARALLEL_RETRY_SECONDS)
+    if (facts.scope, facts.unit, facts.window) == (SESSION_CALLS.scope, SESSION_CALLS.unit, SESSION_CALLS.window):
+        if refused.by_cap and facts.limit == plan.caller.guards.session_calls:
+            rule = f"session {facts.subject} has made {facts.spent + facts.held} calls"
+            return LoopDetected(agent=plan.caller.agent_name, rule=rule)
+        return SessionLimit(session=facts.subject or names.session, limit=f"{facts.limit} calls")
+    return _budget_refusal(plan, refused)
+
+
+def _too_many(caller: Caller, budget_id: int) -> TooManySubjects:
+    scope = next((budget.scope for budget in caller.budgets if budget.budget_id == budget_id), "subject")
+    kind = {"agent_user": "users", "sub_agent": "sub-agents"}.get(scope, f"{scope}s")
+    return TooManySubjects(kind=kind, limit="10,000")
+
+
+def _budget_refusal(plan: Plan, refused: BudgetRefused) -> BudgetRefusal:
+    """A bound of ours counts as low as it could usefully go."""
     facts, kind, asked = refused.facts, refused.kind, refused.asked
     affordable = None
     if facts.unit == "usd" and facts.limit is not None:
@@ -135,12 +186,7 @@ def _kind(asked_pico: int, limit_pico: int, spent_pico: int) -> RefusalKind:
 def _budget_name(plan: Plan, facts: BudgetFacts) -> str:
     if facts.scope == "organization":
         return plan.caller.organization_name
-    return facts.subject or plan.caller.agent_name
-
-
-def _storable(text: str) -> str:
-    """What a client wrote, as a column of the book takes it: PostgreSQL has no NUL."""
-    return text.replace("\0", "")[:COLUMN_CHARACTERS_MAX]
+    return facts.subject or facts.scope_name or plan.caller.agent_name
 
 
 def _signed(fingerprint: str) -> int:

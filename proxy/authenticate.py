@@ -7,14 +7,18 @@ the policy versions again, so a revoked key or a paused agent is noticed by the 
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 
+from agents import budgets
 from agents.callers import Caller, caller_for
 from agents.keys import KeyRejected, fingerprint
 from proxy.errors import KeyExpired, KeyMalformed, KeyRevoked, KeyUnknown, LedgerAway, Refusal
+from proxy.names import Meter
 
 FRESH_SECONDS = 60.0
 REJECTION_FRESH_SECONDS = 5.0
@@ -60,6 +64,16 @@ class Authenticator:
             return known[1]
         self._callers.pop(digest, None)
         return await self._look_up(key, digest)
+
+    async def with_meters(self, key: str, caller: Caller, meters: Sequence[Meter]) -> Caller:
+        """The caller once budgets exist against which the limits of its calls can be held; raises LedgerAway."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                await loop.run_in_executor(self._bridge, _make_meters, caller.agent_id, meters)
+        except (DatabaseError, TimeoutError) as error:
+            raise LedgerAway from error
+        return await self.reloaded(key, caller)
 
     def close(self) -> None:
         """Stop the bridge's threads."""
@@ -117,6 +131,14 @@ def _caller_from_database(key: str) -> Caller:
         finally:
             connection.close()
     raise AssertionError("the last attempt returns or raises")
+
+
+def _make_meters(agent_id: UUID, meters: Sequence[Meter]) -> None:
+    try:
+        for meter in meters:
+            budgets.ensure_meter(agent_id, meter.scope, meter.unit, meter.window)
+    finally:
+        connection.close()
 
 
 def _refusal(problem: str, shown: str) -> Refusal:

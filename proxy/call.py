@@ -8,6 +8,7 @@ from proxy.admission import Admission
 from proxy.errors import AgentPaused, BudgetRefusal, LedgerAway, Overloaded, Refusal
 from proxy.errors.table import TABLE
 from proxy.incoming import Incoming
+from proxy.names import Names, limits, meter_of, read_names
 from proxy.process import Process
 from proxy.providers import registry
 from proxy.providers.shape import ModelRequest, Route
@@ -26,14 +27,16 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
         # Nothing will be reserved that could find the snapshot stale, and the agent may run again.
         caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=PAUSE_FRESH_SECONDS)
     request: ModelRequest | None = None
+    names = Names()
     try:
         if caller.paused:
             raise AgentPaused(agent=caller.agent_name)
         body = await incoming.body()
         request = registry.module_of(route.endpoint).read_request(route.endpoint, body, incoming.headers)
-        admitted = await _admit(process, incoming, route, request)
+        names = read_names(incoming.headers, caller, body_user=request.user)
+        admitted = await _admit(process, incoming, route, request, names)
     except Refusal as refusal:
-        _record(process, incoming, route, request, refusal)
+        _record(process, incoming, route, request, names, refusal)
         raise
     reply = await relay.forward(process, admitted, incoming.headers)
     return _with_budget(reply, admitted)
@@ -50,7 +53,7 @@ async def handle_free_call(process: Process, incoming: Incoming, route: Route) -
     return await relay.forward_free(process, plan, incoming.headers)
 
 
-async def _admit(process: Process, incoming: Incoming, route: Route, request: ModelRequest) -> Admission:
+async def _admit(process: Process, incoming: Incoming, route: Route, request: ModelRequest, names: Names) -> Admission:
     """Bound the call and hold its ceiling, under the caller's policy as the ledger knows it now."""
     seconds_max = process.limits.time_outs.total_seconds
     caller = incoming.caller
@@ -58,11 +61,13 @@ async def _admit(process: Process, incoming: Incoming, route: Route, request: Mo
     for _ in range(RELOADS_MAX + 1):
         if caller.paused:
             raise AgentPaused(agent=caller.agent_name)
+        if missing := [meter for meter in limits(names, caller) if meter_of(meter, caller) is None]:
+            caller = incoming.caller = await process.keys.with_meters(incoming.key, caller, missing)
         plan = planning.make_plan(
             process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=seconds_max
         )
         try:
-            return await admission.admit(process.ledger, incoming.call_id, plan, seconds_max=seconds_max)
+            return await admission.admit(process.ledger, incoming.call_id, plan, names, seconds_max=seconds_max)
         except Stale:
             caller = incoming.caller = await process.keys.reloaded(incoming.key, caller)
     raise Overloaded(hint="The agent's settings kept changing.")
@@ -75,7 +80,9 @@ def _with_budget(reply: Reply, admitted: Admission) -> Reply:
     return reply
 
 
-def _record(process: Process, incoming: Incoming, route: Route, request: ModelRequest | None, refusal: Refusal) -> None:
+def _record(
+    process: Process, incoming: Incoming, route: Route, request: ModelRequest | None, names: Names, refusal: Refusal
+) -> None:
     """Keep the refusal in the book; what says nothing about the caller's call is not one."""
     caller = incoming.caller
     if caller is None or isinstance(refusal, LedgerAway | Overloaded):
@@ -89,7 +96,7 @@ def _record(process: Process, incoming: Incoming, route: Route, request: ModelRe
             agent_id=caller.agent_id,
             reason=refusal.reason,
             http_status=caller.refusal_status if row.may_be_402 else row.status,
-            start=admission.refused_start(caller, route, request, process.prices.version),
+            start=admission.refused_start(caller, route, request, names, process.prices.version),
             practice=caller.practice,
             asked_pico=asked_pico,
             facts=refusal.facts() or None,

@@ -13,14 +13,25 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e]*")
 # Two of these could be read differently by us and by whoever stands before or behind us.
 _ONCE = frozenset(
-    {"authorization", "x-api-key", "x-goog-api-key", "x-awx-key", "content-length", "content-type", "host"}
+    {
+        "authorization",
+        "x-api-key",
+        "x-goog-api-key",
+        "content-length",
+        "content-type",
+        "host",
+        "x-awx-key",
+        "x-awx-agent-id",
+        "x-agent-id",
+        "x-awx-session-id",
+        "x-awx-user-id",
+        "x-awx-daily-budget",
+        "x-awx-session-budget",
+    }
 )
 
 HEADERS_MAX = 200
 HEADER_BYTES_MAX = 64 * 1024
-
-# These would tighten a budget. One that is not read yet must not be ignored: its sender relies on it.
-_NOT_READ_YET = ("x-awx-daily-budget", "x-awx-session-budget")
 
 TO_PROVIDER = frozenset(
     {
@@ -104,9 +115,6 @@ def read_headers(raw: RawHeaders) -> dict[str, str]:
         if name in headers and name in _ONCE:
             raise Malformed(problem=f"the header {name} is there twice", param=name)
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    for name in _NOT_READ_YET:
-        if name in headers:
-            raise Malformed(problem=f"the header {name} is not supported yet", param=name, hint="Leave it out.")
     if "transfer-encoding" in headers and "content-length" in headers:
         raise Malformed(problem="Transfer-Encoding and Content-Length exclude each other")
     encoding = headers.get("content-encoding", "identity").lower()

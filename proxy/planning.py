@@ -44,6 +44,11 @@ class Plan:
         return self.bound.input_tokens + self.bound.output_tokens
 
     @property
+    def priced_model(self) -> str:
+        """The model as the price book names it: one for all the names by which clients call it."""
+        return self.rows[0].model
+
+    @property
     def body(self) -> bytes:
         """What is sent."""
         return self.outgoing.send(self.output_cap if self.added_cap else None)

@@ -13,7 +13,7 @@ from agents.ledger.errors import (
 from agents.ledger.faults import InjectedFault, fault
 from agents.ledger.reservation import Reservation
 from agents.ledger.service import Ledger
-from agents.ledger.terms import Ask, BudgetFacts, CallEnd, CallStart, CallState, RefusalRow
+from agents.ledger.terms import Ask, BudgetFacts, CallEnd, CallStart, CallState, RefusalRow, SessionFacts
 
 __all__ = [
     "AlreadyEnded",
@@ -31,6 +31,7 @@ __all__ = [
     "RefusalKind",
     "RefusalRow",
     "Reservation",
+    "SessionFacts",
     "Stale",
     "TooManySubjects",
     "fault",

@@ -76,8 +76,7 @@ def _see(
     rooms: list[datetime | None],
 ) -> None:
     for balance, limit, spent_now, held_now, room_at in zip(balances, limits, spent, held, rooms, strict=True):
-        balance.limit, balance.spent, balance.held, balance.is_seen = limit, spent_now or 0, held_now or 0, True
-        balance.room_at = room_at
+        balance.limit, balance.spent, balance.held, balance.room_at = limit, spent_now or 0, held_now or 0, room_at
 
 
 def _admit(waiting: WaitingAsk, at: datetime, withdraw: Callable[[WaitingAsk], None]) -> None:

@@ -45,7 +45,6 @@ class OpenBalance:
     limit: int | None = None
     spent: int = 0
     held: int = 0
-    is_seen: bool = False
     room_at: datetime | None = None  # of a rolling budget: when its oldest amount leaves it
     full_until: float = 0.0  # event-loop time until which a refusal may be repeated from memory
 
@@ -144,18 +143,6 @@ class KnownBalances:
         for balance in balances or ():
             self._balances.pop((balance.budget_id, balance.subject, balance.practice), None)
         self._groups.clear()
-
-    def available_pico(self, budgets: Iterable[tuple[int, str]], practice: bool) -> int | None:
-        """Return the least that the dollar budgets among these had left when last seen; None when not known."""
-        least: int | None = None
-        for budget in budgets:
-            balance = self._balances.get((*budget, practice))
-            if balance is None or not balance.is_seen or balance.unit != "usd" or balance.mode != "hard":
-                continue
-            if balance.limit is not None:
-                left = balance.limit - balance.spent - balance.held
-                least = left if least is None else min(least, left)
-        return least
 
 
 def open_parameters(names: Sequence[Name]) -> dict[str, str]:

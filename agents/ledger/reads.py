@@ -9,25 +9,52 @@ import psycopg
 
 from agents.ledger import connection as connections
 from agents.ledger.errors import LedgerAway
-from agents.ledger.terms import BudgetFacts, CallState
+from agents.ledger.terms import BudgetFacts, CallState, SessionFacts
+from agents.ledger.wire import to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
+
+    from agents.ledger.wire import Row
+
+WINDOWS_MAX = 5
 
 # A budget whose window has no balance yet has spent nothing; its window is computed.
 BALANCES_OF = """
-SELECT b.id, b.scope, b.scope_name, b.unit, b."window", b.mode, b."limit", coalesce(l.subject, ''),
-       coalesce(l.spent, 0), coalesce(l.held, 0), coalesce(l.window_start, w.window_start),
-       CASE WHEN l.id IS NULL THEN w.window_end ELSE l.window_end END
-FROM budget b
+SELECT b.id, b.scope, b.scope_name, b.unit, b."window", b.mode, b."limit" + coalesce(l.extra, 0), n.subject,
+       CASE WHEN b."window" = 'rolling_24h' THEN coalesce(r.spent, 0) ELSE coalesce(l.spent, 0) END,
+       coalesce(l.held, 0), coalesce(l.window_start, w.window_start),
+       CASE WHEN b."window" = 'rolling_24h' THEN r.room_at WHEN l.id IS NULL THEN w.window_end ELSE l.window_end END
+FROM unnest(%(budgets)s::bigint[], %(subjects)s::text[]) WITH ORDINALITY AS n(budget, subject, place)
+JOIN budget b ON b.id = n.budget AND b.ended_at IS NULL
 JOIN organization o ON o.id = b.organization_id
-CROSS JOIN LATERAL ledger_window(b."window", o.time_zone, clock_timestamp()) AS w
-LEFT JOIN balance l ON l.budget_id = b.id AND l.practice = %(practice)s AND l.subject = ''
-    AND l.window_start <= clock_timestamp() AND (l.window_end IS NULL OR clock_timestamp() < l.window_end)
-WHERE b.organization_id = %(organization)s AND b.ended_at IS NULL
-  AND (b.agent_id IS NULL OR b.agent_id = %(agent)s)
-ORDER BY b.agent_id NULLS LAST, b.id
+CROSS JOIN LATERAL ledger_window(b."window", o.time_zone, ledger_clock()) AS w
+LEFT JOIN balance l ON l.budget_id = b.id AND l.practice = %(practice)s AND l.subject = n.subject
+    AND l.window_start <= ledger_clock() AND (l.window_end IS NULL OR ledger_clock() < l.window_end)
+LEFT JOIN LATERAL ledger_rolling(l.id, ledger_clock()) AS r ON b."window" = 'rolling_24h'
+ORDER BY b.agent_id NULLS LAST, n.place
 """
+
+# One session of an agent, as the book and the open reservations have it.
+SESSION = """
+SELECT count(*) FILTER (WHERE seq = 0 AND status IN ('settled', 'expired', 'voided', 'cached')),
+       coalesce(sum(repeat_count) FILTER (WHERE status = 'refused'), 0), coalesce(sum(c.tokens), 0),
+       coalesce(sum(cost_pico), 0), min(c.reserved_at), max(c.ended_at),
+       (SELECT count(*) FROM reservation r WHERE r.organization_id = %(organization)s AND r.agent_id = %(agent)s
+        AND r.practice = %(practice)s AND r.start->>'session' = %(session)s),
+       (SELECT min(r.reserved_at) FROM reservation r WHERE r.organization_id = %(organization)s
+        AND r.agent_id = %(agent)s AND r.practice = %(practice)s AND r.start->>'session' = %(session)s)
+FROM call c
+WHERE c.organization_id = %(organization)s AND c.session = %(session)s AND c.session <> ''
+  AND c.agent_id = %(agent)s AND c.practice = %(practice)s
+"""
+
+RESET_SESSION = "SELECT ledger_reset_session(%(agent)s, %(session)s, %(practice)s)"
+OPEN_ALL = """
+SELECT balance_id FROM ledger_open_balances(%(budgets)s::bigint[], %(subjects)s::text[], %(practice)s::boolean[])
+"""
+RECORD_USAGE = "SELECT ledger_record_usage(%(row)s::jsonb, %(balances)s::bigint[])"
 
 RUNNING = """
 SELECT call_id, 'running', 'none', 0, usd_pico, coalesce(start->>'provider', ''), coalesce(start->>'model', ''),
@@ -61,10 +88,53 @@ class Reader:
         self._connection: connections.Connection | None = None
         self._turn = asyncio.Lock()
 
-    async def balances_of(self, organization_id: UUID, agent_id: UUID, *, practice: bool) -> list[BudgetFacts]:
-        """Return the budgets that apply to an agent, its own first."""
-        values = {"organization": organization_id, "agent": agent_id, "practice": practice}
+    async def balances_of(self, budgets: Sequence[tuple[int, str]], *, practice: bool) -> list[BudgetFacts]:
+        """Return how budgets stand for their subjects, an agent's own first.
+
+        budgets: pairs of budget id and subject.
+        """
+        values = {
+            "budgets": [budget for budget, _ in budgets],
+            "subjects": [subject for _, subject in budgets],
+            "practice": practice,
+        }
         return [_facts(row) for row in await self._fetch(BALANCES_OF, values)]
+
+    async def session(
+        self, organization_id: UUID, agent_id: UUID, session: str, *, practice: bool
+    ) -> SessionFacts | None:
+        """Return what one session of an agent did; None when it never called."""
+        values = {"organization": organization_id, "agent": agent_id, "session": session, "practice": practice}
+        [(calls, refused, tokens, cost, first_at, last_at, running, runs_since_at)] = await self._fetch(SESSION, values)
+        if first_at is None and runs_since_at is None:
+            return None
+        return SessionFacts(
+            call_count=calls, refused_count=int(refused), running_count=running, tokens=int(tokens),
+            cost_pico=int(cost), first_at=min(filter(None, (first_at, runs_since_at))), last_at=last_at,
+        )  # fmt: skip
+
+    async def reset_session(self, agent_id: UUID, session: str, *, practice: bool) -> int:
+        """End the balances of an agent's session, so that it begins anew; returns how many ended."""
+        values = {"agent": agent_id, "session": session, "practice": practice}
+        [(count,)] = await self._fetch(RESET_SESSION, values)
+        return int(count)
+
+    async def record_usage(self, row: Row, budgets: Sequence[tuple[int, str]], *, practice: bool) -> str:
+        """Book a call that was made elsewhere on these budgets; returns what ledger_record_usage says, or too_many."""
+        names = sorted(set(budgets))
+        values = {
+            "budgets": [budget for budget, _ in names],
+            "subjects": [subject for _, subject in names],
+            "practice": [practice] * len(names),
+        }
+        for _ in range(WINDOWS_MAX):
+            balances = [balance for (balance,) in await self._fetch(OPEN_ALL, values)]
+            if None in balances:
+                return "too_many"
+            [(outcome,)] = await self._fetch(RECORD_USAGE, {"row": to_json(row), "balances": sorted(balances)})
+            if outcome != "window_over":
+                return str(outcome)
+        raise LedgerAway
 
     async def call_state(self, call_id: UUID, agent_id: UUID) -> CallState | None:
         """Return a call of that agent, None when it has no such call."""

@@ -13,12 +13,12 @@ from agents.ledger.connection import conninfo_of_django
 from agents.ledger.errors import LedgerAway
 from agents.ledger.faults import fault
 from agents.ledger.reads import Reader
-from agents.ledger.terms import USD_PICO_MAX, Ask, BudgetFacts, CallEnd, CallState, RefusalRow
+from agents.ledger.terms import USD_PICO_MAX, Ask, BudgetFacts, CallEnd, CallStart, CallState, RefusalRow, SessionFacts
 from agents.ledger.upkeep import Upkeep
-from agents.ledger.wire import Row, ending_row, start_row
+from agents.ledger.wire import Row, ending_row, recorded_row, start_row
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Coroutine, Sequence
     from typing import Any
     from uuid import UUID
 
@@ -96,10 +96,6 @@ class Ledger:
         fault("after_reserve")
         return reservation
 
-    def seen_available_pico(self, budgets: Iterable[tuple[int, str]], practice: bool = False) -> int | None:
-        """Return what the tightest dollar budget had left when last seen; None when unknown or unlimited."""
-        return self.batcher.known.available_pico(budgets, practice)
-
     # After a call
 
     def settle(self, call_id: UUID, end: CallEnd) -> asyncio.Future[str]:
@@ -116,9 +112,30 @@ class Ledger:
 
     # Questions
 
-    async def balances_of(self, organization_id: UUID, agent_id: UUID, practice: bool = False) -> list[BudgetFacts]:
-        """Return the budgets that apply to an agent, its own first."""
-        return await self._reader.balances_of(organization_id, agent_id, practice=practice)
+    async def balances_of(self, budgets: Sequence[tuple[int, str]], practice: bool = False) -> list[BudgetFacts]:
+        """Return how budgets (pairs of id and subject) stand, an agent's own first."""
+        return await self._reader.balances_of(budgets, practice=practice)
+
+    async def session(
+        self, organization_id: UUID, agent_id: UUID, session: str, practice: bool = False
+    ) -> SessionFacts | None:
+        """Return what one session of an agent did; None when it never called."""
+        return await self._reader.session(organization_id, agent_id, session, practice=practice)
+
+    async def reset_session(self, agent_id: UUID, session: str, practice: bool = False) -> int:
+        """Let an agent's session begin anew on its budgets per session; returns how many did."""
+        return await self._reader.reset_session(agent_id, session, practice=practice)
+
+    async def record_usage(
+        self, call_id: UUID, organization_id: UUID, agent_id: UUID, start: CallStart, end: CallEnd,
+        budgets: Sequence[tuple[int, str]], practice: bool = False,
+    ) -> str:  # fmt: skip
+        """Book a call that was made elsewhere, whatever the limits say; the same call again changes nothing.
+
+        Returns booked, same, conflict, running (an id of a call that runs here), other_day or too_many.
+        """
+        row = recorded_row(call_id, organization_id, agent_id, start, end, practice=practice)
+        return await self._reader.record_usage(row, budgets, practice=practice)
 
     async def call_state(self, call_id: UUID, agent_id: UUID) -> CallState | None:
         """Return a call of that agent, running or ended; None when it has no such call."""

@@ -131,6 +131,19 @@ class RefusalRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFacts:
+    """What one session of an agent did so far; last_at is None while its first call runs."""
+
+    call_count: int
+    refused_count: int
+    running_count: int
+    tokens: int
+    cost_pico: int
+    first_at: datetime
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallState:
     """A call as its agent may see it: running, or as the book has it with corrections counted in."""
 

@@ -55,6 +55,21 @@ _END_VALUES = (
     "facts",
 )
 
+_COUNTS = (
+    "cost_pico",
+    "tokens",
+    "body_fingerprint",
+    "last_message_fingerprint",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_long_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "system_bytes",
+    "tool_call_count",
+)
+
 type Row = dict[str, Any]
 
 
@@ -100,6 +115,19 @@ def ending_row(call_id: UUID, status: str, end: CallEnd, start: Row) -> Row:
     if status == "voided":
         row |= {"cost_pico": 0, "tokens": 0, "basis": "none"}
     return row
+
+
+def recorded_row(
+    call_id: UUID, organization_id: UUID, agent_id: UUID, start: CallStart, end: CallEnd, *, practice: bool
+) -> Row:
+    """Return the columns of a call that was made elsewhere; what it leaves out has the table's empty value."""
+    empty = dict.fromkeys(_START_TEXTS + _END_TEXTS, "") | dict.fromkeys(_COUNTS, 0)
+    return (
+        empty
+        | {"streamed": False, "failed": False, "repeat_count": 1, "counted": 1, "held_pico": 0}
+        | ending_row(call_id, "settled", end, start_row(start))
+        | {"organization_id": organization_id, "agent_id": agent_id, "practice": practice}
+    )
 
 
 def refusal_row(refusal: RefusalRow, repeat_count: int, asked_pico: int) -> Row:

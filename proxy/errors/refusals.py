@@ -25,7 +25,7 @@ class SessionLimit(Refusal):
 
 @dataclass(eq=False, kw_only=True)
 class TooManySubjects(Refusal):
-    """More sessions, users or new agents in a day than the organisation allows."""
+    """More new sessions, users or models within the hour than a budget for each of them takes."""
 
     reason = "too_many_subjects"
     kind: str

@@ -301,7 +301,7 @@ async def test_the_ledger_refuses_other_isolation_levels(house: House) -> None:
 
 
 async def test_balances_and_calls_can_be_asked_for(house: House, ledger: Ledger) -> None:
-    before = await ledger.balances_of(house.organization.pk, house.agent.pk)
+    before = await ledger.balances_of(house.budgets[::-1])
     assert [(facts.scope, facts.limit, facts.spent) for facts in before] == [
         ("agent", 5 * USD, 0),
         ("organization", None, 0),
@@ -315,6 +315,5 @@ async def test_balances_and_calls_can_be_asked_for(house: House, ledger: Ledger)
     ended = await ledger.call_state(ask.call_id, house.agent.pk)
     assert ended is not None
     assert (ended.status, ended.cost_pico, ended.input_tokens) == ("settled", 9, 3)
-    assert (await ledger.balances_of(house.organization.pk, house.agent.pk))[0].spent == 9
+    assert (await ledger.balances_of(house.budgets[::-1]))[0].spent == 9
     assert await ledger.call_state(ask.call_id, house.organization.pk) is None
-    assert ledger.seen_available_pico(ask.budgets) == 5 * USD - 9 or ledger.seen_available_pico(ask.budgets) == 4 * USD

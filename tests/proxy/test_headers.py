@@ -45,10 +45,10 @@ def test_one_byte_of_headers_over_the_bound_is_malformed():
         headers.read_headers([(b"x", value + b"v")])
 
 
-@pytest.mark.parametrize("name", ["x-awx-daily-budget", "x-awx-session-budget"])
-def test_a_header_budget_is_refused_rather_than_ignored(name):
+@pytest.mark.parametrize("name", ["x-awx-daily-budget", "x-awx-session-budget", "x-awx-agent-id", "x-awx-session-id"])
+def test_a_name_or_budget_that_is_there_twice_is_refused(name):
     with pytest.raises(Malformed) as caught:
-        headers.read_headers([(name.upper().encode(), b"0.01")])
+        headers.read_headers([(name.upper().encode(), b"0.01"), (name.encode(), b"0.02")])
     assert caught.value.param == name
 
 

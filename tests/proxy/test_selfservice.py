@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
+from accounts.ids import uuid7
 from tests.proxy.stage import Stage, settled
 
 BODY: dict[str, Any] = {
@@ -71,3 +73,97 @@ def test_a_provider_that_is_not_connected_lists_no_models(on: Stage) -> None:
 
 def test_an_unknown_model_is_not_found(on: Stage) -> None:
     assert on.get(on.worker().key, "/v1/models/gpt-99-nonsense").status_code == 404
+
+
+def test_the_budget_shows_the_session_that_is_asked_about(on: Stage) -> None:
+    worker = on.worker()
+    names = {"x-awx-session-id": "run-1", "x-awx-session-budget": "1"}
+    settled(on.post(worker.key, json=BODY, headers=names).headers["x-awx-call-id"])
+    url = f"{on.server.address}/proxy/v1/budget"
+    answer = httpx.get(url, headers={"authorization": f"Bearer {worker.key}", "x-awx-session-id": "run-1"}).json()
+    [session] = [budget for budget in answer["budgets"] if budget["scope"] == "session"]
+    assert (session["name"], session["window"], session["limit"]) == ("run-1", "session", None)
+    assert float(session["spent"]) > 0
+
+
+def test_an_estimate_reserves_nothing_and_says_whether_the_call_would_pass(on: Stage) -> None:
+    worker, before = on.worker("0.00007"), on.fake.stats()["requests"]
+    fits = on.post(worker.key, "/v1/estimate", json=BODY).json()
+    assert fits["admitted"]
+    assert fits["refusal"] is None
+    assert 0 < float(fits["ceiling"]) <= 0.00007
+    assert (fits["provider"], fits["model"], fits["output_tokens_max"]) == ("openai", "gpt-4o-mini", 30)
+    dear = on.post(worker.key, "/v1/estimate", json=BODY | {"max_tokens": 4000}).json()
+    assert not dear["admitted"]
+    assert dear["refusal"]["reason"] == "call_too_expensive"
+    capped = on.post(worker.key, "/v1/estimate", json=BODY, headers={"x-awx-daily-budget": "0.00001"}).json()
+    assert not capped["admitted"]
+    assert on.post(worker.key, "/v1/estimate", json={"model": "gpt-99", "messages": []}).status_code in (400, 403)
+    assert on.fake.stats()["requests"] == before
+    assert worker.held_pico == worker.spent_pico == 0
+    call_id = on.post(worker.key, json=BODY).headers["x-awx-call-id"]
+    assert settled(call_id).held_pico == round(float(fits["ceiling"]) * 10**12)
+
+
+def usage_of(call_id: str | None = None, **fields: Any) -> dict[str, Any]:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 1500}
+    said: dict[str, Any] = {"provider": "openai", "model": "gpt-4o-mini", "usage": usage} | fields
+    return said if call_id is None else said | {"call_id": call_id}
+
+
+def test_a_call_made_elsewhere_is_booked_once_whatever_the_budget_says(on: Stage) -> None:
+    worker, call_id = on.worker("0.0001"), str(uuid7())
+    first = on.post(worker.key, "/v1/usage", json=usage_of(call_id), headers={"x-awx-session-id": "run-9"})
+    assert (first.status_code, first.json()["recorded"], first.json()["cost"]) == (201, True, "0.000450")
+    again = on.post(worker.key, "/v1/usage", json=usage_of(call_id))
+    assert (again.status_code, again.json()["recorded"]) == (200, False)
+    assert worker.spent_pico == 450_000_000
+    [row] = worker.calls()
+    assert (row.session, row.endpoint, row.tokens) == ("run-9", "usage", 1500)
+    assert on.post(worker.key, json=BODY).status_code == 429
+    other = on.post(worker.key, "/v1/usage", json=usage_of(call_id, model="gpt-4o"))
+    assert (other.status_code, other.json()["error"]["param"]) == (400, "call_id")
+
+
+@pytest.mark.parametrize(
+    ("said", "param"),
+    [
+        (usage_of(price="1"), "price"),
+        (usage_of(cost_usd="1"), "usage"),
+        (usage_of(usage={"prompt_tokens": -1, "completion_tokens": 1}), "usage"),
+        (usage_of(usage=[]), "usage"),
+        (usage_of(call_id="b4f3c1de-0000-4000-8000-000000000000"), "call_id"),
+        (usage_of(call_id="00000000-0000-7000-8000-000000000000"), "call_id"),
+        (usage_of(model=7), "model"),
+        ({"model": "x", "provider": "own", "cost_usd": "-1"}, "cost_usd"),
+        ({"model": "x", "provider": "own", "cost_usd": 1.5}, "cost_usd"),
+    ],
+)
+def test_usage_that_cannot_be_booked_is_refused_by_field(on: Stage, said: dict[str, Any], param: str) -> None:
+    worker = on.worker()
+    answer = on.post(worker.key, "/v1/usage", json=said)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert worker.calls() == []
+
+
+def test_usage_of_a_model_without_a_price_needs_a_cost(on: Stage) -> None:
+    worker = on.worker()
+    assert on.post(worker.key, "/v1/usage", json=usage_of(model="gpt-99")).status_code == 403
+    said = {"model": "llama", "provider": "own", "cost_usd": "0.25"}
+    assert on.post(worker.key, "/v1/usage", json=said).json()["cost"] == "0.250000"
+    assert worker.spent_pico == 250_000_000_000
+
+
+def test_a_session_sums_up_its_calls(on: Stage) -> None:
+    worker = on.worker()
+    names = {"x-awx-session-id": "job 1"}
+    rows = [settled(on.post(worker.key, json=BODY, headers=names).headers["x-awx-call-id"]) for _ in range(2)]
+    on.post(worker.key, json=BODY | {"model": "gpt-99"}, headers=names)
+    answer = on.get(worker.key, "/v1/sessions/job%201").json()
+    assert (answer["calls"], answer["running"]) == (2, 0)
+    assert round(float(answer["cost"]) * 10**12) == sum(row.cost_pico for row in rows)
+    assert round(float(answer["average_cost"]) * 10**12) == rows[0].cost_pico
+    assert answer["tokens"] == sum(row.tokens for row in rows)
+    for key in (on.charlie.live_key, on.worker().key):
+        assert on.get(key, "/v1/sessions/job%201").status_code == 404
+        assert on.post(key, "/v1/sessions/job%201/reset").json()["reset_budgets"] == 0

@@ -1,0 +1,71 @@
+"""POST /v1/estimate: what a request could cost at most, and whether it would be admitted now; nothing is reserved."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from agents.ledger import BudgetFacts, BudgetRefused
+from agents.money import usd_exact
+from proxy import planning
+from proxy.admission import caps_of, refusal_of
+from proxy.errors import AgentPaused, Dialect, Refusal
+from proxy.errors.render import message
+from proxy.incoming import Incoming
+from proxy.names import Names, named_budgets, read_names
+from proxy.planning import Plan
+from proxy.process import Process
+from proxy.providers import registry
+from proxy.reply import Reply
+from proxy.selfservice.answers import budget_object, caller_of, json_reply
+
+_PATHS = {Dialect.ANTHROPIC: "/v1/messages", Dialect.OPENAI: "/v1/chat/completions"}
+
+
+async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
+    """Read, bound and price as for a call; raises the refusals that need no budget."""
+    caller = caller_of(incoming)
+    route = registry.find_route("POST", _PATHS[incoming.dialect], incoming.headers)
+    request = registry.module_of(route.endpoint).read_request(route.endpoint, await incoming.body(), incoming.headers)
+    names = read_names(incoming.headers, caller, body_user=request.user)
+    plan = planning.make_plan(
+        process.prices, caller, route, request, now=datetime.now(UTC),
+        seconds_max=process.limits.time_outs.total_seconds,
+    )  # fmt: skip
+    named = named_budgets(names, caller, plan.priced_model)
+    balances = await process.ledger.balances_of(named, caller.practice)
+    refusal = _refusal(plan, names, balances)
+    return json_reply(
+        {
+            "agent": caller.agent_slug,
+            "provider": plan.target.provider,
+            "model": plan.target.model,
+            "ceiling": usd_exact(plan.ceiling_pico),
+            "input_tokens_max": plan.bound.input_tokens,
+            "output_tokens_max": plan.bound.output_tokens,
+            "admitted": refusal is None,
+            "refusal": _refusal_object(refusal),
+            "budgets": [budget_object(facts, caller) for facts in balances],
+        }
+    )
+
+
+def _refusal(plan: Plan, names: Names, balances: list[BudgetFacts]) -> Refusal | None:
+    """What would refuse it, by the budgets as they stand and the limits that the call brings."""
+    if plan.caller.paused:
+        return AgentPaused(agent=plan.caller.agent_name)
+    caps = dict(caps_of(plan.caller, names))
+    for facts in balances:
+        own = facts.limit if facts.mode == "hard" else None
+        cap = caps.get(facts.budget_id)
+        limit = min((one for one in (own, cap) if one is not None), default=None)
+        asked = {"usd": plan.ceiling_pico, "tokens": plan.tokens_max}.get(facts.unit, 1)
+        if limit is not None and facts.spent + facts.held + asked > limit:
+            refused = BudgetRefused(replace(facts, limit=limit), asked, by_cap=limit == cap)
+            return refusal_of(plan, names, refused)
+    return None
+
+
+def _refusal_object(refusal: Refusal | None) -> dict[str, Any] | None:
+    if refusal is None:
+        return None
+    return {"reason": refusal.reason, "message": message(refusal), **refusal.facts()}
