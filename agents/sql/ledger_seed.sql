@@ -19,7 +19,7 @@ BEGIN
     WITH joined AS (
         UPDATE reservation r SET balance_ids = ARRAY(SELECT i FROM unnest(r.balance_ids || b.id) AS i ORDER BY i)
         WHERE r.organization_id = g.organization_id AND (g.agent_id IS NULL OR r.agent_id = g.agent_id)
-          AND r.practice = b.practice AND r.reserved_at >= since
+          AND r.practice = b.practice AND r.reserved_at >= b.window_start
           AND (b.window_end IS NULL OR r.reserved_at < b.window_end) AND NOT r.balance_ids && ledger_siblings(b)
           AND ledger_concerns(g.scope, g.agent_id, name, r.agent_id, r.start->>'session', r.start->>'user_subject',
                               r.start->>'model', r.start->>'sub_agent')

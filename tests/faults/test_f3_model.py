@@ -17,12 +17,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # What a tired person might write: the function, what it says, what it would say.
 SQL_MUTANTS = {
-    "one pico over is admitted": ("ledger_flush", "more_held[n] >=", "more_held[n] + 1 >="),
+    "one pico over is admitted": ("ledger_flush", "- helds[n] - more_held[n]\n", "- helds[n] - more_held[n] + 1\n"),
     "held is ignored in the usual case": ("ledger_flush", "- helds[n]", "- 0"),
     "held is ignored near the limit": (
         "ledger_admit_in_order",
-        "IF asked > p_limits[n] - p_spent[n] - p_held[n] THEN",
-        "IF asked > p_limits[n] - p_spent[n] THEN",
+        "IF asked > bound - p_spent[n] - p_held[n] THEN",
+        "IF asked > bound - p_spent[n] THEN",
     ),
     "endings of the flush make no room": ("ledger_flush", "- more_spent[n]", "+ more_spent[n]"),
     "a window that is over is still used": ("ledger_flush", "coalesce(b.window_end <= flushed_at, false)", "false"),
