@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from agents.views import agent_detail, agent_keys, agent_new, calls, onboarding, overview, waiting
+from agents.views import agent_detail, agent_keys, agent_new, calls, onboarding, overview, rates, waiting
 
 app_name = "agents"
 
@@ -21,4 +21,6 @@ urlpatterns = [
     path("agents/<uuid:agent_id>/keys/<int:key_id>/revoke/", agent_keys.key_revoke, name="key_revoke"),
     path("calls/", calls.call_list, name="call_list"),
     path("calls/<uuid:call_id>/", calls.call_detail, name="call_detail"),
+    path("settings/rates/", rates.rate_list, name="rates"),
+    path("settings/rates/<uuid:rate_id>/end/", rates.rate_end, name="rate_end"),
 ]

@@ -97,6 +97,7 @@ class Bill:
             provider=plan.target.provider,
             model=plan.target.model,
             served_model=metered.served_model,
+            held_rows=plan.rows,
             usage=usage,
             circumstances=metered.circumstances,
             started_at=self._admission.reservation.reserved_at,

@@ -17,7 +17,7 @@ from proxy.reply import Reply, budget_headers
 # The first reload answers a change that this process had not seen; the others, changes made meanwhile.
 RELOADS_MAX = 3
 FREE_FRESH_SECONDS = 1.0
-PAUSE_FRESH_SECONDS = 0.25
+REFUSAL_FRESH_SECONDS = 0.25
 
 
 async def handle_call(process: Process, incoming: Incoming, route: Route) -> Reply:
@@ -25,7 +25,7 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
     caller = incoming.caller = await process.keys.caller(incoming.key)
     if caller.paused:
         # Nothing will be reserved that could find the snapshot stale, and the agent may run again.
-        caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=PAUSE_FRESH_SECONDS)
+        caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=REFUSAL_FRESH_SECONDS)
     request: ModelRequest | None = None
     names = Names()
     try:
@@ -63,9 +63,17 @@ async def _admit(process: Process, incoming: Incoming, route: Route, request: Mo
             raise AgentPaused(agent=caller.agent_name)
         if missing := [meter for meter in limits(names, caller) if meter_of(meter, caller) is None]:
             caller = incoming.caller = await process.keys.with_meters(incoming.key, caller, missing)
-        plan = planning.make_plan(
-            process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=seconds_max
-        )
+        try:
+            plan = planning.make_plan(
+                process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=seconds_max
+            )
+        except Refusal:
+            # Nothing will be reserved that could find the snapshot stale; a rate or a provider's key may be new.
+            fresh = await process.keys.caller(incoming.key, fresh_seconds=REFUSAL_FRESH_SECONDS)
+            if fresh is caller:
+                raise
+            caller = incoming.caller = fresh
+            continue
         try:
             return await admission.admit(process.ledger, incoming.call_id, plan, names, seconds_max=seconds_max)
         except Stale:

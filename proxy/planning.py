@@ -8,6 +8,7 @@ from agents.callers import Caller
 from agents.ledger.terms import USD_PICO_MAX
 from agents.money import usd_display
 from agents.pricing import Bound, PriceRow
+from agents.pricing.custom import is_custom
 from proxy import bounds
 from proxy.errors import UnboundedCall, UnpricedFeature
 from proxy.prices import Prices
@@ -15,6 +16,7 @@ from proxy.providers import registry
 from proxy.providers.shape import ModelRequest, Outgoing, Route, Target
 
 _NOTHING = Bound(input_tokens=0, output_tokens=0)
+_OWN_RATE_HINT = "The model has a rate of its own, which is for plain calls of the standard tier."
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def make_plan(
     now: aware; seconds_max: how long the call may run, since the price may change meanwhile.
     """
     target = choose_target(prices, caller, route, request.model)
-    rows = tuple(prices.rows_between(target.provider, target.model, now, now + timedelta(seconds=seconds_max)))
+    until = now + timedelta(seconds=seconds_max)
+    rows = tuple(prices.rows_between(target.provider, target.model, now, until, caller.rates))
     outgoing = registry.module_of(route.endpoint).prepare(request, target)
     added = request.output_cap is None
     cap = _default_cap(rows, caller) if request.output_cap is None else request.output_cap
@@ -105,16 +108,20 @@ def free_plan(prices: Prices, caller: Caller, route: Route, request: ModelReques
 
 def choose_target(prices: Prices, caller: Caller, route: Route, model: str) -> Target:
     """Who answers: the sandbox for a test key, else a connected provider."""
+
+    def priced(provider: str, name: str) -> bool:
+        return prices.has(provider, name, caller.rates)
+
     if caller.practice:
-        return registry.sandbox_target(model, route.endpoint, priced=prices.has)
-    return registry.choose_target(model, route.endpoint, connected=list(caller.credentials), priced=prices.has)
+        return registry.sandbox_target(model, route.endpoint, priced=priced)
+    return registry.choose_target(model, route.endpoint, connected=list(caller.credentials), priced=priced)
 
 
 def can_serve(prices: Prices, caller: Caller, route: Route) -> list[str]:
     """The priced models that the caller can reach in the route's dialect."""
     speakers = registry.PROVIDERS[route.endpoint.dialect]
     connected = [name for name in speakers if caller.practice or name in caller.credentials]
-    return [model for name in connected for model in prices.book.models(name)]
+    return [model for name in connected for model in prices.models(name, caller.rates)]
 
 
 def _default_cap(rows: tuple[PriceRow, ...], caller: Caller) -> int:
@@ -126,7 +133,8 @@ def _ceiling(rows: tuple[PriceRow, ...], request: ModelRequest, bound: Bound) ->
     try:
         ceiling = pricing.ceiling_pico(rows, bound, request.tiers, request.speed, request.geo)
     except pricing.UnpricedFeature as error:
-        raise UnpricedFeature(feature=error.name) from error
+        hint = _OWN_RATE_HINT if any(is_custom(row.row_id) for row in rows) else ""
+        raise UnpricedFeature(feature=error.name, hint=hint) from error
     if ceiling > USD_PICO_MAX:
         raise UnboundedCall(
             what=f"it may cost up to {usd_display(ceiling)}, more than any call may", param="max_tokens"

@@ -1,19 +1,22 @@
-"""The price book as this process uses it: rows that were proven wrong here are not used again."""
+"""The price book and the organisations' own rates as this process uses them: rows proven wrong are not used again."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 
-from agents import pricing
+from agents import pricing, rates
+from agents.models import CustomRate
 from agents.pricebook import PriceBook
 from agents.pricebook import UnpricedModel as NoRow
 from agents.pricing import PriceRow
+from agents.pricing.custom import is_custom
 from proxy.errors import UnpricedModel
 
 logger = logging.getLogger(__name__)
 
 
 class Prices:
-    """A price book and the rows of it that are in quarantine."""
+    """A price book, and the rows that are in quarantine. own: an organisation's rates, which come before the book."""
 
     def __init__(self, book: PriceBook) -> None:
         self.book = book
@@ -24,16 +27,29 @@ class Prices:
         """The version that calls are priced by."""
         return self.book.version
 
-    def has(self, provider: str, model: str) -> bool:
+    def has(self, provider: str, model: str, own: Sequence[CustomRate] = ()) -> bool:
         """Whether the model has a price, now or at another time."""
-        return self.book.has(provider, model)
+        return rates.find(own, provider, model) is not None or self.book.has(provider, model)
 
-    def rows_between(self, provider: str, model: str, start: datetime, end: datetime) -> list[PriceRow]:
+    def models(self, provider: str, own: Sequence[CustomRate] = ()) -> list[str]:
+        """The model ids of a provider that have a price, sorted."""
+        listed = self.book.models(provider)
+        added = {rate.model for rate in own if rate.provider == provider}.difference(listed)
+        return sorted([*listed, *added]) if added else listed
+
+    def rows_between(
+        self, provider: str, model: str, start: datetime, end: datetime, own: Sequence[CustomRate] = ()
+    ) -> list[PriceRow]:
         """The rows that may come to price a call; raises errors.UnpricedModel."""
+        rate = rates.find(own, provider, model)
         try:
             rows = self.book.rows_between(provider, model, start, end)
         except NoRow as error:
-            raise UnpricedModel(model=model, provider=provider) from error
+            if rate is None:
+                raise UnpricedModel(model=model, provider=provider) from error
+            rows = []
+        if rate is not None:
+            rows = [_own_row(rate, listed=rows)]
         if self._quarantined and any(row.row_id in self._quarantined for row in rows):
             raise UnpricedModel(model=model, provider=provider, hint="Its price was found wrong and is being checked.")
         return rows
@@ -44,6 +60,7 @@ class Prices:
         provider: str,
         model: str,
         served_model: str | None,
+        held_rows: Sequence[PriceRow],
         usage: pricing.Usage,
         circumstances: pricing.Circumstances,
         started_at: datetime,
@@ -52,9 +69,13 @@ class Prices:
     ) -> pricing.Settlement:
         """Price a finished call; a cost above its ceiling puts the row into quarantine.
 
-        Raises pricing.UnpricedFeature for a tier or token kind that the rows have no price for.
+        held_rows: those of its ceiling; where that is the organisation's own rate it prices the call, whatever was
+        changed meanwhile and whichever model answered. Raises pricing.UnpricedFeature for a tier or token kind that
+        the rows have no price for.
         """
-        rows = self.book.settle_rows(provider, model, served_model, started_at, ended_at)
+        rows = held_rows
+        if not any(is_custom(row.row_id) for row in held_rows):
+            rows = self.book.settle_rows(provider, model, served_model, started_at, ended_at)
         settlement = pricing.settle(rows, usage, circumstances, reserved_pico=ceiling_pico)
         if settlement.cost_pico > ceiling_pico:
             self._quarantined.add(settlement.row_id)
@@ -63,3 +84,9 @@ class Prices:
                 settlement.row_id, settlement.cost_pico, ceiling_pico,
             )  # fmt: skip
         return settlement
+
+
+def _own_row(rate: CustomRate, listed: Sequence[PriceRow]) -> PriceRow:
+    """The rate as a row; how much the model writes at most is still the price list's to say."""
+    limits = [row.output_limit for row in listed if row.output_limit is not None]
+    return rates.row_of(rate, output_limit=min(limits, default=None))

@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from accounts import credentials
 from accounts.models import AuditEntry, Organization, ProviderCredential
-from agents.models import Agent, AgentKey, Budget
+from agents import rates
+from agents.models import Agent, AgentKey, Budget, CustomRate
 from tests import cast
 from tests.alerts.books import call
 from tests.cast import Person
@@ -29,7 +30,8 @@ OURS = ("accounts", "agents", "alerts")
 PUBLIC = {"accounts:home", "accounts:theme"}
 # What a viewer may post, since it is their own: theme, name, a test message to themselves.
 PERSONAL = {"accounts:theme", "accounts:profile", "agents:onboarding", "alerts:send_test"}
-OF_A_TENANT = {"agent_id", "call_id", "key_id"}  # arguments that name something of one organisation
+OF_A_TENANT = {"agent_id", "call_id", "key_id", "rate_id"}  # arguments that name something of one organisation
+RATE = {"model": "acme-70b", "input_pico": 10**12, "output_pico": 10**12}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -66,7 +68,11 @@ def values_of(person: Person) -> dict[str, object]:
     credentials.connect(person.organization, "openai", "sk-test-0123", by=person.user)
     made = call(person, timezone.now())
     key = AgentKey.objects.filter(agent=person.agent).earliest("id")
-    return {"agent_id": person.agent.id, "call_id": made.call_id, "key_id": key.id, "provider": "openai"}
+    rate = rates.set_rate(CustomRate(organization=person.organization, provider="openai", **RATE), by=person.user)
+    return {
+        "agent_id": person.agent.id, "call_id": made.call_id, "key_id": key.id, "provider": "openai",
+        "rate_id": rate.id,
+    }  # fmt: skip
 
 
 def browser(person: Person) -> Client:
@@ -107,6 +113,7 @@ def test_charlie_reads_no_name_of_acmes(page: Page) -> None:
     values_of(alice)
     type(alice.organization).objects.filter(id=alice.organization.id).update(name="Wombat organisation")
     Agent.objects.filter(id=alice.agent.id).update(name="Wombat agent", slug="wombat-agent")
+    CustomRate.objects.update(model="wombat-70b")
     shown = browser(charlie).get(page.address(values_of(charlie)))
     if shown.status_code == 200:
         assert "wombat" not in shown.content.decode().lower()
@@ -139,6 +146,7 @@ def test_name_of_a_tenant_never_becomes_markup(page: Page) -> None:
     Agent.objects.update(name=PAYLOAD)
     AgentKey.objects.update(name=PAYLOAD)
     type(alice.user).objects.update(name=PAYLOAD)
+    CustomRate.objects.update(model=PAYLOAD)
     call(alice, timezone.now(), model=PAYLOAD, session=PAYLOAD, user_subject=PAYLOAD, sub_agent=PAYLOAD[:64])
     answer = browser(alice).get(page.address(values))
     if answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html"):
@@ -188,7 +196,7 @@ def test_everything_that_a_page_fetches_by_itself_is_a_safe_page() -> None:
 
 def rows() -> list[list[object]]:
     """Everything that people change, as it stands."""
-    tables = (AuditEntry, Organization, ProviderCredential, Agent, AgentKey, Budget)
+    tables = (AuditEntry, Organization, ProviderCredential, Agent, AgentKey, Budget, CustomRate)
     return [list(table.objects.order_by("pk").values()) for table in tables]
 
 

@@ -14,7 +14,9 @@ from agents.audit.report import Check
 from agents.models import PriceBookVersion
 from agents.pricebook import PriceBook, UnpricedModel, current_book
 from agents.pricing import Circumstances, PriceRow, UnpricedFeature, Usage
+from agents.pricing.custom import is_custom
 from agents.pricing.dated import dated_row
+from agents.rates import kept_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
 
 # A late settle carries the difference to what the expiry charged; its usage prices the whole.
 METERED = """
-SELECT c.call_id, c.provider, c.model, c.served_model, c.reserved_at, c.ended_at, c.price_version, c.pricing,
-       c.cost_pico + coalesce(f.cost_pico, 0), coalesce(f.held_pico, c.held_pico), c.input_tokens, c.cache_read_tokens,
-       c.cache_write_tokens, c.cache_write_long_tokens, c.output_tokens, c.reasoning_tokens
+SELECT c.call_id, c.organization_id, c.provider, c.model, c.served_model, c.reserved_at, c.ended_at, c.price_version,
+       c.pricing, c.cost_pico + coalesce(f.cost_pico, 0), coalesce(f.held_pico, c.held_pico), c.input_tokens,
+       c.cache_read_tokens, c.cache_write_tokens, c.cache_write_long_tokens, c.output_tokens, c.reasoning_tokens
 FROM call c
 LEFT JOIN call f ON c.reason = 'late_settle' AND c.seq > 0 AND f.call_id = c.call_id AND f.seq = 0
 WHERE c.pricing ? 'row' AND (c.status = 'settled' OR c.reason = 'late_settle')
@@ -49,10 +51,11 @@ def check(cursor: CursorWrapper) -> Check:
 
 
 class _Books:
-    """The price books that the installation has kept."""
+    """The price books and the organisations' own rates that the installation has kept, ended ones included."""
 
     def __init__(self) -> None:
         self.of = cache(self._of)
+        self.own = cache(kept_row)
 
     def _of(self, version: str) -> PriceBook | None:
         if version == current_book().version:
@@ -64,21 +67,26 @@ class _Books:
 
 
 def _breach(
-    books: _Books, call_id: Any, provider: str, model: str, served: str, reserved_at: Any, ended_at: Any,
-    version: str, kept: Any, cost_pico: int, held_pico: int, *tokens: int,
+    books: _Books, call_id: Any, organization_id: Any, provider: str, model: str, served: str, reserved_at: Any,
+    ended_at: Any, version: str, kept: Any, cost_pico: int, held_pico: int, *tokens: int,
 ) -> str | None:  # fmt: skip
     """Return what is wrong with one call's cost, None when nothing is."""
-    book = books.of(version)
-    if book is None:
-        return f"price version {version!r} is not kept"
     facts: dict[str, Any] = orjson.loads(kept) if isinstance(kept, str) else dict(kept)
-    row = next(_rows(book, provider, (model, served), (reserved_at, ended_at), str(facts["row"])), None)
+    row_id = str(facts["row"])
+    if is_custom(row_id):
+        row = books.own(organization_id, row_id)
+        source = "the organisation's own rates"
+    elif (book := books.of(version)) is None:
+        return f"price version {version!r} is not kept"
+    else:
+        source = f"version {version}"
+        row = next(_rows(book, provider, (model, served), (reserved_at, ended_at), row_id), None)
     if row is None:
-        return f"price row {facts['row']!r} is not in version {version}"
+        return f"price row {row_id!r} is not in {source}"
     try:
         again = pricing.settle([row], _usage(facts, tokens), _circumstances(facts), reserved_pico=held_pico)
     except UnpricedFeature as error:
-        return f"its {error.name} has no price in version {version}"
+        return f"its {error.name} has no price in {source}"
     if again.cost_pico != cost_pico:
         return f"booked {cost_pico} pico-dollars, priced again {again.cost_pico}"
     return None

@@ -60,7 +60,7 @@ def _worst_cases(
     for row in rows:
         factor = row.multiplier(speed, geo)
         input_tokens, passes = _input_worst(row, bound)
-        fees_pico = sum(row.tool_fee(name) * cap for name, cap in bound.tools.items())
+        fees_pico = row.call_pico + sum(row.tool_fee(name) * cap for name, cap in bound.tools.items())
         for tier in wanted:
             rates = row.rates(tier, input_tokens)
             fixed = (_input_pico(rates, bound, input_tokens) + _media_pico(rates, bound)) * factor + fees_pico

@@ -72,7 +72,9 @@ def _own_cost_pico(row: PriceRow, usage: Usage, circumstances: Circumstances) ->
         return 0
     rates = row.rates(circumstances.tier, usage.total_input)
     factor = row.multiplier(circumstances.speed, circumstances.geo, circumstances.geo_multiplier)
-    fees_pico = sum(row.tool_fee(name) * count for name, count in usage.tools.items() if count) if usage.tools else 0
+    fees_pico = row.call_pico
+    if usage.tools:
+        fees_pico += sum(row.tool_fee(name) * count for name, count in usage.tools.items() if count)
     tokens_pico = _tokens_pico(rates, usage)
     if factor is ONE and not usage.duration_ms:
         return tokens_pico + fees_pico

@@ -70,6 +70,7 @@ class PriceRow:
     recheck_after_at: the provider promised the price no longer than this.
     input_limit, output_limit: tokens the model takes and gives at most, where known.
     tools: pico-dollars per call of a hosted tool.
+    call_pico: pico-dollars for the call itself, whatever it uses.
     offpeak: this is the cheaper off-peak form of a row; never used to reserve.
     """
 
@@ -86,6 +87,7 @@ class PriceRow:
     speeds: Mapping[str, Fraction] = field(default_factory=dict)
     geos: Mapping[str, Fraction] = field(default_factory=dict)
     tools: Mapping[str, int] = field(default_factory=dict)
+    call_pico: int = 0
     offpeak: bool = False
 
     def rates(self, tier: str, total_input: int) -> Rates:

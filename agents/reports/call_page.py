@@ -10,8 +10,10 @@ import orjson
 from agents.models import Call, PriceBookVersion
 from agents.pricebook import PriceBook, UnpricedModel, current_book
 from agents.pricing import PriceRow, UnpricedFeature
+from agents.pricing.custom import is_custom
 from agents.pricing.dated import dated_row
 from agents.pricing.usage import TOKEN_BUCKETS
+from agents.rates import kept_row
 from agents.reports.calls import Entry
 
 _TOKENS_PER_RATE = 1_000_000
@@ -51,6 +53,7 @@ class Priced:
 
     lines: list[Line]
     row_id: str
+    by_own_rate: bool
     circumstances: list[tuple[str, str]]
     total_tokens: int
 
@@ -91,7 +94,8 @@ def refusal_facts(facts: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def _priced(call: Call) -> Priced:
     pricing: Mapping[str, Any] = call.pricing or {}
-    row = _row_of(call, str(pricing.get("row", "")))
+    row_id = str(pricing.get("row", ""))
+    row = _row_of(call, row_id)
     counts = _counts(call, pricing)
     rates = _rates(row, call, counts, str(pricing.get("tier", "default"))) if row is not None else {}
     lines = [
@@ -99,8 +103,10 @@ def _priced(call: Call) -> Priced:
     ]
     for tool, times in pricing.get("tools", {}).items():
         lines.append(Line(f"Calls of {tool.replace('_', ' ')}", times, None, _fee(row, tool, times)))
+    if row is not None and row.call_pico:
+        lines.append(Line("The call itself", 1, None, row.call_pico))
     told = [(name, str(pricing[name])) for name in ("tier", "speed", "geo", "geo_multiplier") if name in pricing]
-    return Priced(lines, str(pricing.get("row", "")), told, sum(counts.values()))
+    return Priced(lines, row_id, is_custom(row_id), told, sum(counts.values()))
 
 
 def _counts(call: Call, pricing: Mapping[str, Any]) -> dict[str, int]:
@@ -130,6 +136,8 @@ def _rates(row: PriceRow, call: Call, counts: Mapping[str, int], tier: str) -> d
 
 def _row_of(call: Call, row_id: str) -> PriceRow | None:
     """The row that priced the call, from the book it was priced by; none rather than a similar one."""
+    if is_custom(row_id):
+        return kept_row(call.organization_id, row_id)
     book = _book_of(call.price_version) if row_id else None
     if book is None:
         return None

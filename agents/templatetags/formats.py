@@ -46,11 +46,11 @@ def usd_exact(pico: int | None) -> str:
 
 @register.filter
 def usd_rate(pico: int | None) -> str:
-    """A rate as the price list writes it: every digit, at least two places: "$0.125", "$3.00"."""
+    """A rate as the price list writes it: every digit, at least two places: "$0.125", "$3.00", "$1,500.00"."""
     if pico is None:
         return "–"
     whole, _, places = money.usd_exact(int(pico)).partition(".")
-    return f"${whole}.{places.rstrip('0').ljust(2, '0')}"
+    return f"${int(whole):,}.{places.rstrip('0').ljust(2, '0')}"
 
 
 @register.filter

@@ -38,7 +38,14 @@ def test_an_amount_goes_back_into_its_field_as_it_was_typed(pico: int | None, sh
 
 @pytest.mark.parametrize(
     ("pico", "shown"),
-    [(125 * 10**9, "$0.125"), (3 * PICO_PER_USD, "$3.00"), (375 * 10**10, "$3.75"), (0, "$0.00"), (None, "–")],
+    [
+        (125 * 10**9, "$0.125"),
+        (3 * PICO_PER_USD, "$3.00"),
+        (375 * 10**10, "$3.75"),
+        (1500 * PICO_PER_USD, "$1,500.00"),
+        (0, "$0.00"),
+        (None, "–"),
+    ],
 )
 def test_a_rate_is_never_rounded(pico: int | None, shown: str) -> None:
     assert formats.usd_rate(pico) == shown

@@ -98,6 +98,21 @@ def test_an_unknown_id_is_unpriced(provider: str, model: str) -> None:
         assert (unpriced.value.provider, unpriced.value.model) == (provider, model)
 
 
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("openai", "gpt-4-turbo-preview"), ("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("openai", "o1-preview"),
+        ("anthropic", "claude-3-opus"), ("anthropic", "claude-3-sonnet"), ("anthropic", "claude-3-haiku"),
+        ("google", "gemini-1.5-pro"), ("google", "gemini-1.5-flash"),
+    ],
+)  # fmt: skip
+def test_every_model_of_the_public_examples_has_a_price_now(provider: str, model: str) -> None:
+    """B12."""
+    rates = BOOK.row(provider, model, NOW).rates("default", 0)
+    assert rates.input
+    assert rates.output
+
+
 def test_a_served_model_without_a_row_is_left_out() -> None:
     rows = BOOK.settle_rows("openai", "gpt-4o", "gpt-4o-secret", NOW, NOW)
     assert [row.row_id for row in rows] == ["openai/gpt-4o"]
