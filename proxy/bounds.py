@@ -90,14 +90,9 @@ def added_cap(*, model_max: int | None, default_cap: int = DEFAULT_CAP, affordab
     """The output bound we add when the client named none: the smallest of three, in tokens for one choice.
 
     affordable: what the remaining budget buys; None before the budget was asked. A bound under
-    USEFUL_CAP_MIN is not worth sending: see is_useful.
+    USEFUL_CAP_MIN is not worth sending.
     """
     return min(cap for cap in (model_max, default_cap, affordable) if cap is not None)
-
-
-def is_useful(cap: int, *, model_max: int | None, default_cap: int = DEFAULT_CAP) -> bool:
-    """Whether an added bound leaves room for an answer; else the call is refused."""
-    return cap >= min(USEFUL_CAP_MIN, added_cap(model_max=model_max, default_cap=default_cap))
 
 
 def check_cap(asked: int, *, agent: str, agent_max: int | None) -> None:
