@@ -17,7 +17,7 @@ from tests.proxy.stage import Stage, Worker, settled
 
 CAP = 100
 # Dollars per million tokens are as many pico-dollars times a million: (input, output).
-RATES = {"gpt-4o": (2_500_000, 10_000_000), "gpt-4.1": (2_000_000, 8_000_000), "gpt-6-luna": (125_000, 500_000)}
+RATES = {"gpt-4o": (2_500_000, 10_000_000), "gpt-4.1": (2_000_000, 8_000_000), "gpt-6.1-sol": (2_500_000, 10_000_000)}
 PROSE = "Every call is counted before it leaves, and whatever the count says is held until the bill has come. " * 40
 
 
@@ -119,8 +119,8 @@ def test_the_image_of_a_call_keeps_its_own_bound(on: Stage) -> None:
 
 
 def test_gpt_6_is_never_counted(on: Stage) -> None:
-    body = body_of("tokens_in=20", model="gpt-6-luna")
-    worker = worker_with(on, ceiling_pico("gpt-6-luna", len(orjson.dumps(body)) - 1_000))
+    body = body_of("tokens_in=20", model="gpt-6.1-sol")
+    worker = worker_with(on, ceiling_pico("gpt-6.1-sol", len(orjson.dumps(body)) - 1_000))
     answer = on.post(worker.key, json=body)
     assert (answer.status_code, answer.json()["error"]["awx"]["bound"]) == (429, "bytes")
 
