@@ -144,7 +144,7 @@ class Bill:
         if bound.tools:
             return True
         holds = self._prices.compare_bound(
-            plan.target.provider, plan.target.model,
+            plan.target.provider, plan.priced_model,
             counted=plan.counted, bound_tokens=bound.input_tokens, actual_tokens=actual_tokens,
         )  # fmt: skip
         if plan.counted or not holds:

@@ -14,7 +14,7 @@ async def narrow(process: Process, plan: Plan, facts: BudgetFacts) -> Plan | Non
     target = plan.target
     encoding = tokenizers.encoding_of(target.provider, target.model)
     # The sandbox that answers practice calls has a tokenizer of its own.
-    if encoding is None or plan.caller.practice or not process.prices.may_count(target.provider, target.model):
+    if encoding is None or plan.caller.practice or not process.prices.may_count(target.provider, plan.priced_model):
         return None
     if not _may_fit(plan, facts):
         return None

@@ -38,18 +38,19 @@ class Prices:
             raise UnpricedModel(model=model, provider=provider) from error
         if self._quarantined and any(row.row_id in self._quarantined for row in rows):
             raise UnpricedModel(model=model, provider=provider, hint="Its price was found wrong and is being checked.")
-        if (provider, model) in self._unbounded:
+        if (provider, rows[0].model) in self._unbounded:
             raise UnpricedModel(model=model, provider=provider, hint="It reads more than we can bound; being checked.")
         return rows
 
     def may_count(self, provider: str, model: str) -> bool:
-        """Whether a tokenizer's count has held for every bill of the model."""
+        """Whether a tokenizer's count has held for every bill of the model. model: as the price book names it."""
         return (provider, model) not in self._miscounted
 
     def compare_bound(self, provider: str, model: str, *, counted: bool, bound_tokens: int, actual_tokens: int) -> bool:
         """Whether a bill's input was within its bound; one that was not switches the bound off for the model.
 
-        counted: the bound came from a tokenizer; later calls are bounded by bytes. Else the model is in quarantine.
+        model: as the price book names it. counted: the bound came from a tokenizer; later calls are bounded by bytes.
+        Else the model is in quarantine.
         """
         if actual_tokens <= bound_tokens:
             return True

@@ -152,6 +152,7 @@ def test_a_bill_above_the_count_is_booked_and_the_model_is_counted_no_more(on: S
     assert row.facts["overrun_pico"] == row.cost_pico - row.held_pico > 0
     assert "bound breach: openai/gpt-4.1" in on.server.log.read_text()
     # The same call on a fresh budget: by bytes alone it does not fit.
+    body["model"] = "gpt-4.1-2025-04-14"  # the same under another name
     refused = on.post(worker_with(on, limit + 1).key, json=body)
     assert (refused.status_code, refused.json()["error"]["awx"]["bound"]) == (429, "bytes")
     # The price is not at fault, so whoever can afford the bytes still calls.
