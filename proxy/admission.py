@@ -1,5 +1,6 @@
 """Hold the ceiling of a call in the ledger, or learn which budget has no room for it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,6 +28,8 @@ SHRINKS_MAX = 2
 DEADLINE_MARGIN_SECONDS = 120.0
 PARALLEL_RETRY_SECONDS = 1
 
+Narrow = Callable[[Plan, BudgetFacts], Awaitable[Plan | None]]
+
 _REFUSALS: dict[RefusalKind, type[BudgetRefusal]] = {
     RefusalKind.EXCEEDED: BudgetExceeded,
     RefusalKind.TOO_EXPENSIVE: CallTooExpensive,
@@ -43,20 +46,24 @@ class Admission:
     reservation: Reservation
 
 
-async def admit(ledger: Ledger, call_id: UUID, plan: Plan, names: Names, *, seconds_max: float) -> Admission:
+async def admit(
+    ledger: Ledger, call_id: UUID, plan: Plan, names: Names, *, narrow: Narrow, seconds_max: float
+) -> Admission:
     """Reserve the call's ceiling; raises BudgetRefusal and others of proxy.errors, or ledger.Stale.
 
-    Where the output bound is ours it shrinks to what the budget buys, at most twice: the refusal says how much is left.
-    seconds_max: how long the call may run.
+    A first refusal narrows the input bound, where it can be. Where the output bound is ours it shrinks to what the
+    budget buys, at most twice: the refusal says how much is left. seconds_max: how long the call may run.
     """
     for attempt in range(SHRINKS_MAX + 1):
         try:
             reservation = await ledger.reserve(_ask(call_id, plan, names, seconds_max))
         except BudgetRefused as refused:
+            narrower = await narrow(plan, refused.facts) if attempt == 0 else None
+            plan = narrower or plan
             cap = _smaller_cap(plan, refused.facts)
-            if cap is None or attempt == SHRINKS_MAX:
+            if (cap is None and narrower is None) or attempt == SHRINKS_MAX:
                 raise refusal_of(plan, names, refused) from refused
-            plan = plan.with_cap(cap)
+            plan = plan if cap is None else plan.with_cap(cap)
         except ledgers.LedgerAway as error:
             raise LedgerAway from error
         except ledgers.LedgerOverloaded as error:
@@ -172,6 +179,7 @@ def _budget_refusal(plan: Plan, refused: BudgetRefused) -> BudgetRefusal:
         asked=asked,
         resets_at=facts.window_end,
         affordable_output_tokens=affordable,
+        bound="tokenizer" if plan.counted else "bytes",
     )
 
 

@@ -35,6 +35,9 @@ class Bill:
         self._admission = admission
         self._began = time.monotonic()
         self._first_byte_ms: int | None = None
+        self._bound_facts: dict[str, object] = {}
+        if admission.plan.counted:
+            self._bound_facts = {"bound": {"stage": 1, "tokens": admission.plan.bound.input_tokens}}
 
     def note_first_byte(self) -> None:
         """The provider's first bytes have come."""
@@ -64,12 +67,13 @@ class Bill:
             return self.charge_ceiling(
                 reason or "usage_missing", metered, basis="worst_case" if reason else "estimated"
             )
+        bound_holds = self._compare_bound(usage.total_input)
         try:
-            settlement = self._price(usage, metered)
+            settlement = self._price(usage, metered, miscounted=plan.counted and not bound_holds)
         except pricing.UnpricedFeature as error:
             return self.charge_ceiling(f"unpriced: {error.name}"[:40], metered, basis="estimated")
         if self._may_end():
-            facts = _facts(metered, settlement, self._admission.plan.ceiling_pico)
+            facts = _facts(metered, settlement, plan.ceiling_pico) | self._bound_facts
             self._settle(usage, metered, settlement.cost_pico, reason, settlement.row_id, facts)
         return settlement.cost_pico
 
@@ -79,6 +83,7 @@ class Bill:
         if not self._may_end():
             return plan.ceiling_pico
         metered = metered or Metered()
+        facts = ({"usage": metered.raw_usage} if metered.raw_usage else {}) | self._bound_facts
         self._ledger.settle(
             self._admission.call_id,
             CallEnd(
@@ -86,12 +91,12 @@ class Bill:
                 failed=basis == "worst_case", http_status=self.http_status, tool_call_count=metered.tool_call_count,
                 served_model=_served(metered, plan.request.model), first_byte_ms=self._first_byte_ms,
                 duration_ms=self._elapsed_ms(), provider_request_id=self.provider_request_id,
-                facts={"usage": metered.raw_usage} if metered.raw_usage else None,
+                facts=facts or None,
             ),
         )  # fmt: skip
         return plan.ceiling_pico
 
-    def _price(self, usage: Usage, metered: Metered) -> pricing.Settlement:
+    def _price(self, usage: Usage, metered: Metered, *, miscounted: bool) -> pricing.Settlement:
         plan = self._admission.plan
         return self._prices.settle(
             provider=plan.target.provider,
@@ -103,10 +108,11 @@ class Bill:
             started_at=self._admission.reservation.reserved_at,
             ended_at=datetime.now(UTC),
             ceiling_pico=plan.ceiling_pico,
+            miscounted=miscounted,
         )
 
     def _settle(
-        self, usage: Usage, metered: Metered, cost_pico: int, reason: str, row_id: str, facts: dict[str, object] | None
+        self, usage: Usage, metered: Metered, cost_pico: int, reason: str, row_id: str, facts: dict[str, object]
     ) -> None:
         self._ledger.settle(
             self._admission.call_id,
@@ -129,9 +135,27 @@ class Bill:
                 first_byte_ms=self._first_byte_ms,
                 duration_ms=self._elapsed_ms(),
                 provider_request_id=self.provider_request_id,
-                facts=facts,
+                facts=facts or None,
             ),
         )
+
+    def _compare_bound(self, actual_tokens: int) -> bool:
+        """Whether the bill's input is within its bound; a hosted tool reads windows, which no body bounds."""
+        plan, bound = self._admission.plan, self._admission.plan.bound
+        if bound.tools:
+            return True
+        holds = self._prices.compare_bound(
+            plan.target.provider, plan.priced_model,
+            counted=plan.counted, bound_tokens=bound.input_tokens, actual_tokens=actual_tokens,
+        )  # fmt: skip
+        if plan.counted or not holds:
+            self._bound_facts = {
+                "bound": {
+                    "stage": int(plan.counted), "tokens": bound.input_tokens, "actual": actual_tokens,
+                    "breach": not holds,
+                }
+            }  # fmt: skip
+        return holds
 
     def _may_end(self) -> bool:
         if self.ended:
@@ -171,7 +195,7 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _facts(metered: Metered, settlement: pricing.Settlement, ceiling_pico: int) -> dict[str, object] | None:
+def _facts(metered: Metered, settlement: pricing.Settlement, ceiling_pico: int) -> dict[str, object]:
     facts: dict[str, object] = {}
     if metered.raw_usage is not None:
         facts["usage"] = metered.raw_usage
@@ -179,4 +203,4 @@ def _facts(metered: Metered, settlement: pricing.Settlement, ceiling_pico: int) 
         facts["flags"] = list(settlement.flags)
     if settlement.cost_pico > ceiling_pico:
         facts["overrun_pico"] = settlement.cost_pico - ceiling_pico
-    return facts or None
+    return facts

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from agents.money import divide_up
 from proxy.errors import OutputTooLong
 
 # What every request costs beside its text: message framing and the provider's own prompt.
@@ -21,6 +22,8 @@ COUNTED_ONE_BY_ONE_MAX = 64
 CHARACTERS_KEPT = 16_384
 DEFAULT_CAP = 16_384
 USEFUL_CAP_MIN = 256
+# A count knows the tokenizer but not every word that the provider puts around the texts.
+COUNTED_PERCENT = 102
 CAP_MAX = 10**9
 
 _ASCII = bytes(range(128))
@@ -65,6 +68,15 @@ def input_tokens(sent_bytes: int, hidden: Hidden, image_tokens: int) -> int:
     return text + hidden.constant_tokens + image_tokens + REQUEST_TOKENS
 
 
+def counted_tokens(text_tokens: int, framing_tokens: int, hidden: Hidden) -> int:
+    """The bound of input tokens beside images where the model's own tokenizer counted the texts (docs/pricing.md).
+
+    It is calibrated, not proven: each bill is compared with it. framing_tokens: for messages, parts and JSON nodes.
+    """
+    tokens = text_tokens + framing_tokens + REQUEST_TOKENS
+    return divide_up(tokens * COUNTED_PERCENT, 100) + hidden.constant_tokens
+
+
 def nfkc_growth(texts: Sequence[str]) -> int:
     """Bytes, at most, that texts gain when a tokenizer normalises them; U+FDFA alone gains thirty."""
     joined = "".join(text for text in texts if not text.isascii())
@@ -90,14 +102,9 @@ def added_cap(*, model_max: int | None, default_cap: int = DEFAULT_CAP, affordab
     """The output bound we add when the client named none: the smallest of three, in tokens for one choice.
 
     affordable: what the remaining budget buys; None before the budget was asked. A bound under
-    USEFUL_CAP_MIN is not worth sending: see is_useful.
+    USEFUL_CAP_MIN is not worth sending.
     """
     return min(cap for cap in (model_max, default_cap, affordable) if cap is not None)
-
-
-def is_useful(cap: int, *, model_max: int | None, default_cap: int = DEFAULT_CAP) -> bool:
-    """Whether an added bound leaves room for an answer; else the call is refused."""
-    return cap >= min(USEFUL_CAP_MIN, added_cap(model_max=model_max, default_cap=default_cap))
 
 
 def check_cap(asked: int, *, agent: str, agent_max: int | None) -> None:

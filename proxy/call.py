@@ -1,9 +1,10 @@
 """One call, from its key to its settled cost. The order of the steps is written here and nowhere else."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from agents.ledger import RefusalRow, Stale
-from proxy import admission, planning, relay
+from proxy import admission, narrowing, planning, relay
 from proxy.admission import Admission
 from proxy.errors import AgentPaused, BudgetRefusal, LedgerAway, Overloaded, Refusal
 from proxy.errors.table import TABLE
@@ -55,7 +56,7 @@ async def handle_free_call(process: Process, incoming: Incoming, route: Route) -
 
 async def _admit(process: Process, incoming: Incoming, route: Route, request: ModelRequest, names: Names) -> Admission:
     """Bound the call and hold its ceiling, under the caller's policy as the ledger knows it now."""
-    seconds_max = process.limits.time_outs.total_seconds
+    seconds_max, narrow = process.limits.time_outs.total_seconds, partial(narrowing.narrow, process)
     caller = incoming.caller
     assert caller is not None, "authenticated before anything is reserved"
     for _ in range(RELOADS_MAX + 1):
@@ -75,7 +76,9 @@ async def _admit(process: Process, incoming: Incoming, route: Route, request: Mo
             caller = incoming.caller = fresh
             continue
         try:
-            return await admission.admit(process.ledger, incoming.call_id, plan, names, seconds_max=seconds_max)
+            return await admission.admit(
+                process.ledger, incoming.call_id, plan, names, narrow=narrow, seconds_max=seconds_max
+            )
         except Stale:
             caller = incoming.caller = await process.keys.reloaded(incoming.key, caller)
     raise Overloaded(hint="The agent's settings kept changing.")

@@ -24,7 +24,7 @@ class Plan:
     """How one call would be forwarded.
 
     output_cap: tokens for one choice; added_cap: it is ours, the client named none; useful_cap: the lowest of ours
-    that leaves room for an answer.
+    that leaves room for an answer. counted: the input bound comes from a tokenizer, else from bytes.
     """
 
     caller: Caller
@@ -39,6 +39,7 @@ class Plan:
     bound: Bound
     ceiling_pico: int
     price_version: str
+    counted: bool = False
 
     @property
     def tokens_max(self) -> int:
@@ -67,6 +68,12 @@ class Plan:
         """The same call under another bound of ours."""
         bound = self.outgoing.bound(output_cap)
         return replace(self, output_cap=output_cap, bound=bound, ceiling_pico=_ceiling(self.rows, self.request, bound))
+
+    def with_counted(self, text_tokens: int) -> "Plan":
+        """The same call with its text bounded by a count and not by its bytes; images keep their bound."""
+        by_bytes = bounds.input_tokens(len(self.outgoing.body), self.request.hidden, 0)
+        outgoing = replace(self.outgoing, input_tokens=self.outgoing.input_tokens - by_bytes + text_tokens)
+        return replace(self, outgoing=outgoing, counted=True).with_cap(self.output_cap)
 
 
 def make_plan(

@@ -1,4 +1,4 @@
-"""The price book and the organisations' own rates as this process uses them: rows proven wrong are not used again."""
+"""The price book and the organisations' own rates as this process uses them: what bills proved wrong is not used again."""
 
 import logging
 from collections.abc import Sequence
@@ -16,11 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 class Prices:
-    """A price book, and the rows that are in quarantine. own: an organisation's rates, which come before the book."""
+    """A price book, and what bills have proven wrong: rows, models' bounds by bytes, counts of tokenizers.
+
+    own: an organisation's rates, which come before the book.
+    """
 
     def __init__(self, book: PriceBook) -> None:
         self.book = book
         self._quarantined: set[str] = set()
+        self._unbounded: set[tuple[str, str]] = set()
+        self._miscounted: set[tuple[str, str]] = set()
 
     @property
     def version(self) -> str:
@@ -52,7 +57,28 @@ class Prices:
             rows = [_own_row(rate, listed=rows)]
         if self._quarantined and any(row.row_id in self._quarantined for row in rows):
             raise UnpricedModel(model=model, provider=provider, hint="Its price was found wrong and is being checked.")
+        if (provider, rows[0].model) in self._unbounded:
+            raise UnpricedModel(model=model, provider=provider, hint="It reads more than we can bound; being checked.")
         return rows
+
+    def may_count(self, provider: str, model: str) -> bool:
+        """Whether a tokenizer's count has held for every bill of the model. model: as the price book names it."""
+        return (provider, model) not in self._miscounted
+
+    def compare_bound(self, provider: str, model: str, *, counted: bool, bound_tokens: int, actual_tokens: int) -> bool:
+        """Whether a bill's input was within its bound; one that was not switches the bound off for the model.
+
+        model: as the price book names it. counted: the bound came from a tokenizer; later calls are bounded by bytes.
+        Else the model is in quarantine.
+        """
+        if actual_tokens <= bound_tokens:
+            return True
+        (self._miscounted if counted else self._unbounded).add((provider, model))
+        logger.error(
+            "bound breach: %s/%s read %d tokens and was bounded to %d by %s", provider, model, actual_tokens,
+            bound_tokens, "its tokenizer; it is not counted again" if counted else "bytes; the model is in quarantine",
+        )  # fmt: skip
+        return False
 
     def settle(
         self,
@@ -66,18 +92,20 @@ class Prices:
         started_at: datetime,
         ended_at: datetime,
         ceiling_pico: int,
+        miscounted: bool = False,
     ) -> pricing.Settlement:
         """Price a finished call; a cost above its ceiling puts the row into quarantine.
 
         held_rows: those of its ceiling; where that is the organisation's own rate it prices the call, whatever was
-        changed meanwhile and whichever model answered. Raises pricing.UnpricedFeature for a tier or token kind that
-        the rows have no price for.
+        changed meanwhile and whichever model answered. miscounted: its input was above a tokenizer's count, which
+        explains the cost without a wrong row. Raises pricing.UnpricedFeature for a tier or token kind that the rows
+        have no price for.
         """
         rows = held_rows
         if not any(is_custom(row.row_id) for row in held_rows):
             rows = self.book.settle_rows(provider, model, served_model, started_at, ended_at)
         settlement = pricing.settle(rows, usage, circumstances, reserved_pico=ceiling_pico)
-        if settlement.cost_pico > ceiling_pico:
+        if settlement.cost_pico > ceiling_pico and not miscounted:
             self._quarantined.add(settlement.row_id)
             logger.error(
                 "overrun: %s cost %d pico-dollars over a ceiling of %d; the row is in quarantine",

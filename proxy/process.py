@@ -14,6 +14,7 @@ from agents.ledger import Ledger
 from agents.models import PriceBookVersion
 from agents.pricebook import BOOK_PATH, current_book
 from proxy.authenticate import Authenticator
+from proxy.counter import TokenCounter
 from proxy.prices import Prices
 from proxy.upstream import TimeOuts, Upstream
 
@@ -56,6 +57,7 @@ class Process:
         self.upstream = upstream
         self.prices = prices
         self.keys = Authenticator()
+        self.counter = TokenCounter()
         self.base_urls = base_urls
         self.site_url = site_url
         self.limits = limits
@@ -83,6 +85,7 @@ class Process:
         await self.ledger.stop(grace_seconds=LEDGER_STOP_SECONDS)
         await self.upstream.close()
         self.keys.close()
+        self.counter.close()
 
     def run_pump(self, pump: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run a call's pump as a task of the process, which outlives the client."""

@@ -46,7 +46,8 @@ class BudgetRefusal(Refusal):
     limit, spent, held, asked: pico-dollars for the unit "usd", else tokens or calls.
     resets_at: the end of the window, aware; None for total budgets.
     time_zone: the organisation's, for the sentence.
-    affordable_output_tokens: the largest output bound that would be admitted now, where known.
+    affordable_output_tokens: an output bound that would be admitted now, where known; the largest by this bound.
+    bound: how the call's input was bounded, by "bytes" or by its "tokenizer".
     """
 
     agent: str
@@ -60,6 +61,7 @@ class BudgetRefusal(Refusal):
     asked: int
     resets_at: datetime | None = None
     affordable_output_tokens: int | None = None
+    bound: str = "bytes"
 
     @property
     def available(self) -> int:
@@ -77,6 +79,7 @@ class BudgetRefusal(Refusal):
             "window": self.window,
             **amounts,
             "resets_at": resets_at,
+            "bound": self.bound,
         }
 
     def words(self) -> dict[str, str]:

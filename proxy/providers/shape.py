@@ -103,7 +103,7 @@ class Outgoing:
     """A request on its way to a target: serialised once, with every change but an added output bound.
 
     body: what is sent when the client named its own bound.
-    input_tokens: the proven upper bound U for `body`; `bound` adds the bytes of an added output bound.
+    input_tokens: the upper bound of what `body` makes the model read; `bound` adds the bytes of an added output bound.
     cap_field: the body's field for an output bound that we add or lower.
     """
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from tests.fakes import counting
 from tests.fakes.prices import SNAPSHOTS, TABLE, Tokens, knows
 from tests.fakes.script import Script
 
@@ -63,6 +64,8 @@ def tokens(body: dict[str, Any], script: Script, received_bytes: int) -> Tokens:
     """What the call uses."""
     choices = int(body.get("n") or 1)
     total_in = int(script.get("tokens_in", received_bytes // 4 + 8))
+    if script.get("count"):
+        total_in = counting.input_tokens(body)
     cached, written = int(script.get("cached", 0)), int(script.get("written", 0))
     wanted = int(script.get("tokens_out", OUTPUT_DEFAULT)) * choices
     output = min(wanted, cap(body))

@@ -9,6 +9,7 @@ The same words can come in the header `x-fake-script` (for callers that reach th
 overrules the standing script.
 
     tokens_in=N         input tokens reported and billed (else text bytes // 4 + 8)
+    count=1             OpenAI: input tokens by its published tokenizer (counting.py)
     tokens_out=N        output tokens, never above the request's own bound (default 12; times n for chat)
     cached=N written=N written_long=N reasoning=N   parts of the usage
     chunks=N            content chunks of a stream (default 5)
@@ -22,7 +23,7 @@ overrules the standing script.
     no_usage=1          leave usage out of the answer (it is billed all the same)
     usage=negative|huge|text|missing|unknown   an impossible usage object (billed as usual)
     bill=actual|ceiling|none    ceiling: input = bytes received + 64 at the
-                        dearest rate, output = the request's bound
+                        dearest rate, output = the request's bound; more than a counted bound allows
     tier=NAME model=NAME        the tier and model that the answer names
     speed=fast geo=us           Anthropic's echoes
     tool_calls=N        the answer calls N tools          refusal=1  Anthropic: refuse before any output

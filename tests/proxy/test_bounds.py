@@ -83,12 +83,6 @@ def test_the_added_cap_is_the_smallest_of_three():
     assert bounds.added_cap(model_max=None) == bounds.DEFAULT_CAP
 
 
-def test_an_added_cap_that_leaves_no_room_is_not_useful():
-    assert not bounds.is_useful(255, model_max=None)
-    assert bounds.is_useful(256, model_max=None)
-    assert bounds.is_useful(100, model_max=100)
-
-
 def test_a_bound_above_the_agents_is_refused_and_never_lowered():
     bounds.check_cap(100, agent="a", agent_max=100)
     bounds.check_cap(10**6, agent="a", agent_max=None)
