@@ -1,4 +1,4 @@
-"""The price book and the organisations' own rates as this process uses them: what bills proved wrong is not used again."""
+"""The price book and the organisations' own rates as this process uses them: what bills proved wrong is out of use."""
 
 import logging
 from collections.abc import Sequence

@@ -87,6 +87,7 @@ async def test_the_purge_takes_what_is_over_and_leaves_what_is_held_or_in_use(ho
 
 
 async def test_a_reset_lets_a_session_begin_anew_on_every_process(house: House, ledger: Ledger) -> None:
+    """D3: no process keeps the old total."""
     budget = await per_session(house)
     other = Ledger()
     await other.start()

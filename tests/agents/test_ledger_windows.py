@@ -37,6 +37,7 @@ async def test_after_the_window_a_new_balance_takes_over(house: House, ledger: L
 async def test_a_call_that_straddles_the_boundary_is_charged_to_the_window_of_its_reserve(
     house: House, ledger: Ledger
 ) -> None:
+    """D10."""
     ask = house.ask(5 * USD)
     await ledger.reserve(ask)
     end_windows(house)
