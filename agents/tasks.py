@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from agents import rollups
-from agents.ledger import partitions
+from agents.ledger import partitions, purge
 from agents.models import database_now
 
 
@@ -17,3 +17,9 @@ def roll_up() -> None:
 def keep_partitions() -> None:
     """Make the book's partitions of the days to come."""
     partitions.ensure()
+
+
+@shared_task(ignore_result=True)
+def purge_balances() -> None:
+    """Forget balances of subjects that have been quiet for long."""
+    purge.purge()

@@ -22,6 +22,7 @@ TIMETABLE = {
     "alerts.tasks.deliver_waiting": 30,
     "agents.tasks.roll_up": 60,
     "agents.tasks.keep_partitions": 3_600,
+    "agents.tasks.purge_balances": 3_600,
 }
 
 RARE_SECONDS = 600

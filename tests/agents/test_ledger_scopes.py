@@ -10,6 +10,7 @@ from agents import budgets, corrections
 from agents.audit import audit
 from agents.budget_terms import BadBudget, BudgetTerms
 from agents.ledger import BudgetRefused, CallEnd, CallStart, Ledger, RefusalKind
+from agents.ledger.purge import purge
 from agents.models import Budget, Call
 from tests.agents.ledger_house import USD, House, in_thread
 from tests.cast import alice
@@ -77,7 +78,7 @@ async def test_the_purge_takes_what_is_over_and_leaves_what_is_held_or_in_use(ho
         " 'SELECT clock_timestamp() + interval ''60 days'''"
     )
     try:
-        assert house.sql("SELECT ledger_purge(100)") == [(2,)]
+        assert await in_thread(purge) == 2
     finally:
         house.sql(
             "CREATE OR REPLACE FUNCTION ledger_clock() RETURNS timestamptz LANGUAGE sql VOLATILE AS"
