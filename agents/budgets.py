@@ -7,11 +7,13 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import AuditEntry, Organization
 from agents.budget_terms import BadBudget, BudgetTerms, check_limit, check_thresholds
+from agents.ledger.stops import ANNOUNCE, CHANNEL, Stop
 from agents.models import Agent, Balance, Budget, Mode, Scope, Unit, Window
 
 if TYPE_CHECKING:
@@ -189,7 +191,41 @@ def pause(agent: Agent, by: User | None) -> None:
 
 def resume(agent: Agent, by: User | None) -> None:
     """Admit calls again."""
-    _switch(agent, by, "agent.resumed", {"paused_at": None})
+    _switch(agent, by, "agent.resumed", {"paused_at": None, "stopped_at": None})
+
+
+@transaction.atomic
+def stop_now(agent: Agent, by: User | None) -> None:
+    """Pause, and cut the running calls on every worker; again cuts what may have escaped, and leaves no entry."""
+    _switch(agent, by, "agent.stopped", _stopped())
+    announce(Stop("agent", agent.pk))
+
+
+@transaction.atomic
+def stop_all(organization: Organization, by: User | None) -> int:
+    """Stop every current agent of an organisation at once; returns how many were not stopped before."""
+    _stand_still(organization.pk, [])
+    going = Agent.objects.for_org(organization).current().filter(stopped_at=None)
+    names = list(going.order_by("name").values_list("name", flat=True))
+    going.update(**_stopped(), policy_version=F("policy_version") + 1)
+    if names:
+        _audit(organization, by, "organization.stopped", organization.name, {"agents": str(len(names))})
+    for name in names:
+        _audit(organization, by, "agent.stopped", name, {})
+    announce(Stop("organization", organization.pk))
+    return len(names)
+
+
+def announce(stop: Stop) -> None:
+    """Tell every proxy which running calls to cut, once the transaction around this is committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(ANNOUNCE, [CHANNEL, stop.payload()])
+
+
+def _stopped() -> dict[str, Any]:
+    """What a stop changes of an agent: since when it is paused stays."""
+    now = timezone.now()
+    return {"stopped_at": now, "paused_at": Coalesce("paused_at", Value(now))}
 
 
 def archive(agent: Agent, by: User | None) -> None:

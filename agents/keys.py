@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from agents import budgets
+from agents.ledger import Stop
 from agents.models import Agent, AgentKey
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -53,11 +54,12 @@ def issue(
 
 
 def revoke(key: AgentKey, *, by: User | None) -> None:
-    """End a key: the next call with it is refused on every worker."""
+    """End a key: the next call with it is refused on every worker, and its running calls are cut."""
     with transaction.atomic():
         budgets.touch_agent(key.agent_id)
-        AgentKey.objects.filter(id=key.id, revoked_at=None).update(revoked_at=timezone.now())
-        _record(key.agent, "key.revoked", key, by)
+        if AgentKey.objects.filter(id=key.id, revoked_at=None).update(revoked_at=timezone.now()):
+            _record(key.agent, "key.revoked", key, by)
+        budgets.announce(Stop("key", key.id, shown=str(key)))
 
 
 def fingerprint(whole: str) -> str:

@@ -35,7 +35,8 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
         body = await incoming.body()
         request = registry.module_of(route.endpoint).read_request(route.endpoint, body, incoming.headers)
         names = read_names(incoming.headers, caller, body_user=request.user)
-        admitted = await _admit(process, incoming, route, request, names)
+        with process.running.entered(incoming.call_id, caller):
+            admitted = await _admit(process, incoming, route, request, names)
     except Refusal as refusal:
         _record(process, incoming, route, request, names, refusal)
         raise

@@ -32,8 +32,11 @@ class Channel:
             self._writer = asyncio.get_running_loop().create_future()
             await self._writer
 
-    def end(self) -> None:
-        """No more pieces will come."""
+    def end(self, last: bytes = b"") -> None:
+        """No more pieces will come after this last one, which is handed over even when the channel is full."""
+        if last and not self.abandoned:
+            self._pieces.append(last)
+            self._size += len(last)
         self._ended = True
         _wake(self._reader)
 

@@ -10,12 +10,13 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from agents.ledger import Ledger
+from agents.ledger import Ledger, StopListener
 from agents.models import PriceBookVersion
 from agents.pricebook import BOOK_PATH, current_book
 from proxy.authenticate import Authenticator
 from proxy.counter import TokenCounter
 from proxy.prices import Prices
+from proxy.running import Running
 from proxy.upstream import TimeOuts, Upstream
 
 logger = logging.getLogger(__name__)
@@ -63,14 +64,17 @@ class Process:
         self.limits = limits
         self.stopping = False
         self.hurried = False  # the server has waited for running calls already
+        self.running = Running()
         self._pumps: set[asyncio.Task[None]] = set()
         self._draining: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
+        self._listener: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start the ledger; the database may still be away, then calls are refused until it is there."""
         await self.ledger.start()
         self._keeper = asyncio.create_task(self._keep_price_book())
+        self._listener = asyncio.create_task(self._hear_of_stops())
 
     async def stop(self) -> None:
         """Let running calls end, charge the rest at their ceilings, hand every end to the ledger."""
@@ -82,6 +86,9 @@ class Process:
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.cancel()  # not sooner: calls that are given time to end can be stopped all the same
+            await asyncio.wait({self._listener}, timeout=HURRIED_SECONDS)
         await self.ledger.stop(grace_seconds=LEDGER_STOP_SECONDS)
         await self.upstream.close()
         self.keys.close()
@@ -105,6 +112,14 @@ class Process:
         bound = asyncio.get_running_loop().call_later(self.limits.drain_seconds, pump.cancel)
         pump.add_done_callback(lambda _: bound.cancel())
         pump.add_done_callback(self._draining.discard)
+
+    async def _hear_of_stops(self) -> None:
+        try:
+            await StopListener(self.running.calls).run()
+        except Exception:
+            # The outermost edge of a task that nobody awaits; without a word stops would no longer cut anything.
+            logger.critical("this process no longer hears of stops", exc_info=True)
+            raise
 
     async def _keep_price_book(self) -> None:
         """Keep the content of the book by which this process prices; tries until the database takes it."""

@@ -26,12 +26,14 @@ ANSWER_BYTES_MAX = 64 * 2**20
 KEY_REJECTED = frozenset({401, 403})
 # A provider that gave up waiting for itself may have worked, and some bill for it (docs/metering.md).
 PERHAPS_BILLED = frozenset({408, 504})
+CUT_HINT = "It was stopped while this call ran; what the provider may bill for the call is charged."
 
 
 async def forward(process: Process, admission: Admission, client_headers: Mapping[str, str]) -> Reply:
     """Start the call's pump and return the answer as soon as its head is known; raises what the client is told."""
     head: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-    process.run_pump(_Pump(process, admission, client_headers, head).run())
+    pump = process.run_pump(_Pump(process, admission, client_headers, head).run())
+    pump.add_done_callback(lambda _: process.running.leave(admission.call_id))
     return await head
 
 
@@ -61,9 +63,12 @@ class _Pump:
         self._module = registry.module_of(admission.plan.route.endpoint)
         self._head = head
         self._bill = Bill(process.ledger, process.prices, admission)
+        self._running = process.running.enter(admission.call_id, admission.plan.caller)
 
     async def run(self) -> None:
+        self._running.begin()
         try:
+            self._check_stop()
             await self._relay()
         except Refusal as refusal:
             self._tell(refusal)
@@ -72,8 +77,14 @@ class _Pump:
             logger.exception("call %s: the relay failed", self._admission.call_id)
         finally:
             if not self._bill.ended:
-                self._bill.charge_ceiling("interrupted")
-            self._tell(UpstreamCut(provider=self._plan.target.provider))
+                self._bill.charge_ceiling(self._running.cut_reason or "interrupted")
+            self._tell(self._running.refusal(CUT_HINT) or UpstreamCut(provider=self._plan.target.provider))
+
+    def _check_stop(self) -> None:
+        """A call that was stopped between its admission and here is not forwarded."""
+        if refusal := self._running.refusal():
+            self._bill.void(self._running.cut_reason)
+            raise refusal
 
     async def _relay(self) -> None:
         try:
@@ -130,11 +141,9 @@ class _Pump:
             metered = meter.finish()
             self._bill.charge(metered, reason=reason or _incomplete(metered))
             if not metered.finished and metered.error is None:
-                await channel.put(self._error_event())
+                await channel.put(self._error_event(UpstreamCut(provider=self._plan.target.provider)))
         finally:
-            if not self._bill.ended:  # cancelled: the drain's bound or a stop has come
-                self._bill.charge(meter.finish(), reason="drain_ended" if channel.abandoned else "stopped")
-            channel.end()
+            channel.end(b"" if self._bill.ended else self._cut_stream(meter, channel))
 
     async def _pass_on(self, answer: ProviderAnswer, meter: StreamMeter, channel: Channel) -> str:
         """Feed meter and client until the provider ends; returns why it ended early, empty where it did not."""
@@ -149,9 +158,18 @@ class _Pump:
             await channel.put(rest)
         return ""
 
-    def _error_event(self) -> bytes:
-        """The event that ends a stream which its provider broke off, perhaps in the middle of a line."""
-        refusal = UpstreamCut(provider=self._plan.target.provider)
+    def _cut_stream(self, meter: StreamMeter, channel: Channel) -> bytes:
+        """Charge what a cancelled stream has told (docs/proxy.md); returns the event that tells its client of a stop.
+
+        It was cancelled by the drain's bound, by the end of this process, or by a stop of the agent or key.
+        """
+        metered, refusal = meter.finish(), self._running.refusal(CUT_HINT)
+        reason = self._running.cut_reason or ("drain_ended" if channel.abandoned else "stopped")
+        self._bill.charge(metered, reason="" if metered.finished else reason)
+        return b"" if refusal is None or metered.finished else self._error_event(refusal)
+
+    def _error_event(self, refusal: Refusal) -> bytes:
+        """The event that ends a stream early, perhaps in the middle of a line."""
         dialect = self._plan.route.endpoint.dialect
         return b"\n\n" + render_stream_error(refusal, dialect, call_id=str(self._admission.call_id))
 

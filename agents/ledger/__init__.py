@@ -13,6 +13,7 @@ from agents.ledger.errors import (
 from agents.ledger.faults import InjectedFault, fault
 from agents.ledger.reservation import Reservation
 from agents.ledger.service import Ledger
+from agents.ledger.stops import Stop, StopListener
 from agents.ledger.terms import Ask, BudgetFacts, CallEnd, CallStart, CallState, RefusalRow, SessionFacts
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "Reservation",
     "SessionFacts",
     "Stale",
+    "Stop",
+    "StopListener",
     "TooManySubjects",
     "fault",
 ]

@@ -88,6 +88,66 @@ async def test_a_resumed_agent_calls_again_with_a_fresh_view(house: House, ledge
     assert entries(house) == ["agent.created", "agent.paused", "agent.resumed"]
 
 
+async def test_a_stop_holds_until_the_agent_is_resumed(house: House, ledger: Ledger) -> None:
+    old = house.ask(1)
+    await in_thread(budgets.stop_now, house.agent, None)
+    with pytest.raises(Stale):
+        await ledger.reserve(old)
+    assert house.agent.paused_at == house.agent.stopped_at is not None
+    await in_thread(budgets.resume, house.agent, None)
+    await ledger.reserve(house.ask(1))
+    assert (house.agent.paused_at, house.agent.stopped_at) == (None, None)
+
+
+def test_a_stop_of_a_paused_agent_keeps_since_when_it_was_paused_and_is_written_once(house: House) -> None:
+    budgets.pause(house.agent, None)
+    paused_at = house.agent.paused_at
+    budgets.stop_now(house.agent, None)
+    stopped_at = house.agent.stopped_at
+    budgets.stop_now(house.agent, None)
+    assert (house.agent.paused_at, house.agent.stopped_at) == (paused_at, stopped_at)
+    assert entries(house) == ["agent.created", "agent.paused", "agent.stopped"]
+
+
+def test_stopping_all_takes_every_agent_of_the_organisation_at_once(house: House) -> None:
+    paused = budgets.create_agent(house.organization, "Paused", daily_limit_pico=1, by=None)
+    gone = budgets.create_agent(house.organization, "Gone", daily_limit_pico=1, by=None)
+    budgets.pause(paused, None)
+    budgets.archive(gone, None)
+    charlie = House()
+    versions = dict(Agent.objects.values_list("name", "policy_version").filter(organization=house.organization))
+    assert budgets.stop_all(house.organization, None) == 2
+    for agent in (house.agent, paused, gone, charlie.agent):
+        agent.refresh_from_db()
+    assert [agent.stopped_at is not None for agent in (house.agent, paused, gone, charlie.agent)] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert house.agent.policy_version == versions["Scout"] + 1
+    mine = AuditEntry.objects.filter(organization=house.organization, action__endswith="stopped")
+    assert sorted(mine.values_list("action", "target")) == [
+        ("agent.stopped", "Paused"), ("agent.stopped", "Scout"), ("organization.stopped", "Acme"),
+    ]  # fmt: skip
+    charlie.connection.close()
+
+
+def test_stopping_all_again_changes_nothing_and_leaves_no_entry(house: House) -> None:
+    budgets.stop_all(house.organization, None)
+    house.agent.refresh_from_db()
+    before = (house.agent.stopped_at, house.agent.policy_version, entries(house))
+    assert budgets.stop_all(house.organization, None) == 0
+    house.agent.refresh_from_db()
+    assert (house.agent.stopped_at, house.agent.policy_version, entries(house)) == before
+
+
+def test_a_stop_of_all_that_fails_stops_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "announce", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        budgets.stop_all(house.organization, None)
+    house.agent.refresh_from_db()
+    assert house.agent.stopped_at is None
+    assert entries(house) == ["agent.created"]
+
+
 async def test_a_touched_agent_or_organisation_makes_views_stale(house: House, ledger: Ledger) -> None:
     for touch, target in ((budgets.touch_agent, house.agent), (budgets.touch_organization, house.organization)):
         old = house.ask(1)

@@ -80,6 +80,17 @@ def test_a_revoked_key_says_so_and_the_policy_version_moves():
         callers.caller_for(alice.live_key)
 
 
+def test_a_key_that_is_revoked_twice_keeps_its_first_end_and_one_entry():
+    alice = cast.alice()
+    key = AgentKey.objects.get(mode=KeyMode.LIVE)
+    keys.revoke(key, by=alice.user)
+    revoked_at = AgentKey.objects.get(pk=key.pk).revoked_at
+    keys.revoke(key, by=alice.user)
+
+    assert AgentKey.objects.get(pk=key.pk).revoked_at == revoked_at
+    assert alice.organization.audit_entries.filter(action="key.revoked").count() == 1
+
+
 def test_a_key_works_until_the_moment_that_it_expires(time_machine):
     alice = cast.alice()
     end = timezone.now() + timedelta(hours=1)

@@ -8,7 +8,8 @@ or only the one given by --key. What a call does is told by a script: see tests/
 The bill file holds one JSON line for each billed call, {id, model, usage, cost_usd}, written and flushed before the
 first byte of the answer leaves, and priced by tests/fakes/prices.py.
 
-    GET  /_stats    {requests, billed, errors, violations, open, client_gone, cost_usd, by_path}
+    GET  /_stats    {requests, billed, errors, violations, open, connected, client_gone, cost_usd, by_path}
+                    connected: calls in work whose connection is still there
     GET  /_log      the last thousand requests as received: {method, path, query, headers, body}
     POST /_script   JSON of script words that hold from now on        POST /_reset   counters, log, script, bill
 
@@ -48,6 +49,7 @@ class Fake:
         self.bill_file = bill.open("ab")
         self.key = key
         self.script: Script = {}
+        self.in_work: dict[int, web.Request] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -73,7 +75,10 @@ class Fake:
         """All counters."""
         names = ("requests", "billed", "errors", "violations", "open", "client_gone")
         counts = {name: self.counters[name] for name in names}
-        return counts | {"cost_usd": format(self.cost_usd, "f"), "by_path": dict(self.by_path)}
+        connected = sum(request.transport is not None for request in self.in_work.values())
+        return counts | {
+            "connected": connected, "cost_usd": format(self.cost_usd, "f"), "by_path": dict(self.by_path),
+        }  # fmt: skip
 
 
 FAKE = web.AppKey("fake", Fake)
@@ -117,6 +122,7 @@ async def _call(request: web.Request, api: ModuleType) -> web.StreamResponse:
     script = read_script(fake.script, request.headers.get("x-fake-script", ""), body.get("messages"))
     status = int(script.get("status", 0)) or api.problem(body)
     fake.counters["open"] += 1
+    fake.in_work[id(request)] = request
     try:
         await asyncio.sleep(int(script.get("delay_ms", 0)) / 1000)
         if status:
@@ -127,6 +133,7 @@ async def _call(request: web.Request, api: ModuleType) -> web.StreamResponse:
         raise
     finally:
         fake.counters["open"] -= 1
+        del fake.in_work[id(request)]
 
 
 async def _answer(

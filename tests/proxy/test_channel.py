@@ -41,6 +41,23 @@ async def test_a_waiting_reader_hears_of_the_end() -> None:
     assert await asyncio.wait_for(reading, 1) == b""
 
 
+async def test_the_last_piece_waits_for_nobody() -> None:
+    channel = Channel(bytes_max=10)
+    writing = asyncio.create_task(channel.put(b"x" * 11))
+    await asyncio.sleep(0)
+    channel.end(b"the end")
+    assert await channel.get() == b"x" * 11 + b"the end"
+    assert await channel.get() == b""
+    await asyncio.wait_for(writing, 1)
+
+
+async def test_who_left_gets_no_last_piece() -> None:
+    channel = Channel()
+    channel.abandon()
+    channel.end(b"the end")
+    assert await channel.get() == b""
+
+
 @pytest.mark.parametrize("count", [1, 2, 1_000])
 async def test_nothing_is_lost_between_a_fast_writer_and_a_slow_reader(count: int) -> None:
     channel = Channel(bytes_max=64)

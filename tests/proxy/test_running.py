@@ -1,0 +1,184 @@
+"""A stop that meets a call between its admission and its first byte: nothing is forwarded, or it is cut at once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from accounts import credentials
+from accounts.ids import uuid7
+from agents import budgets, callers, keys
+from agents.ledger import Ledger, Stop
+from agents.models import AgentKey, Call, KeyMode
+from agents.pricebook import current_book
+from proxy import admission, planning, relay
+from proxy.admission import Admission
+from proxy.errors import AgentPaused, KeyRevoked, Overloaded
+from proxy.prices import Prices
+from proxy.process import Limits, Process
+from proxy.providers import registry
+from proxy.reply import Reply
+from proxy.upstream import Upstream
+from tests import cast
+from tests.agents.ledger_house import in_thread
+from tests.fakes.servers import ProviderFake, provider_fake
+from tests.proxy.load import chat_body
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PROVIDER_KEY = "sk-fake-provider-key"
+SECONDS_MAX = 30.0
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[ProviderFake]:
+    with provider_fake(tmp_path, key=PROVIDER_KEY) as fake:
+        yield fake
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> cast.Person:
+    alice = cast.alice()
+    credentials.connect(alice.organization, "openai", PROVIDER_KEY, by=alice.user)
+    return alice
+
+
+@pytest_asyncio.fixture
+async def process(alice: cast.Person, fake: ProviderFake) -> AsyncIterator[Process]:
+    process = Process(
+        ledger=Ledger(), upstream=Upstream(allow_private=True), prices=Prices(current_book()),
+        base_urls={"openai": fake.openai_base_url}, site_url="http://127.0.0.1", limits=Limits(),
+    )  # fmt: skip
+    await process.start()
+    while not process.ledger.ready:
+        await asyncio.sleep(0.01)
+    yield process
+    await process.stop()
+
+
+async def admitted(process: Process, alice: cast.Person, words: str = "hang=1") -> Admission:
+    """A call of Alice's agent as far as its admission, in the order of proxy.call."""
+    caller = await in_thread(callers.caller_for, alice.live_key)
+    route = registry.find_route("POST", "/v1/chat/completions", {}, base_url="")
+    request = registry.module_of(route.endpoint).read_request(route.endpoint, chat_body(words), {})
+    plan = planning.make_plan(process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=SECONDS_MAX)
+    call_id = uuid7()
+    with process.running.entered(call_id, caller):
+        return await admission.admit(process.ledger, call_id, plan, seconds_max=SECONDS_MAX)
+
+
+async def waiting_at_the_provider(
+    process: Process, alice: cast.Person, fake: ProviderFake
+) -> tuple[Admission, asyncio.Task[Reply]]:
+    """A call that the provider has billed and not answered."""
+    admission = await admitted(process, alice)
+    forwarding = asyncio.create_task(relay.forward(process, admission, {}))
+    while (await in_thread(fake.stats))["billed"] < 1:
+        await asyncio.sleep(0.02)
+    return admission, forwarding
+
+
+async def row_of(call_id: UUID) -> Call:
+    """The call's row, as soon as it is there."""
+    async with asyncio.timeout(SECONDS_MAX):
+        while True:
+            if rows := await in_thread(list, Call.objects.filter(call_id=call_id)):
+                return rows[0]
+            await asyncio.sleep(0.02)
+
+
+def stop_agent(alice: cast.Person) -> None:
+    budgets.stop_now(alice.agent, by=alice.user)
+
+
+def stop_all(alice: cast.Person) -> None:
+    budgets.stop_all(alice.organization, by=alice.user)
+
+
+def revoke(alice: cast.Person) -> None:
+    keys.revoke(AgentKey.objects.get(agent=alice.agent, mode=KeyMode.LIVE), by=alice.user)
+
+
+@pytest.mark.parametrize(
+    ("stop", "refusal", "reason"),
+    [(stop_agent, AgentPaused, "agent_stopped"), (stop_all, AgentPaused, "agent_stopped"),
+     (revoke, KeyRevoked, "key_revoked")],
+)  # fmt: skip
+async def test_a_call_that_was_admitted_just_before_the_stop_is_not_forwarded(
+    process: Process, alice: cast.Person, fake: ProviderFake,
+    stop: Callable[[cast.Person], None], refusal: type[Exception], reason: str,
+) -> None:  # fmt: skip
+    admission = await admitted(process, alice)
+    (running,) = process.running.calls()
+    await in_thread(stop, alice)
+    async with asyncio.timeout(1):
+        while not running.cut_reason:
+            await asyncio.sleep(0.01)
+    with pytest.raises(refusal):
+        await relay.forward(process, admission, {})
+    row = await row_of(admission.call_id)
+    assert (row.status, row.cost_pico, row.reason) == ("voided", 0, reason)
+    assert fake.stats()["requests"] == 0
+    assert process.running.calls() == []
+
+
+async def test_a_stop_between_the_pumps_making_and_its_first_step_is_not_lost(
+    process: Process, alice: cast.Person, fake: ProviderFake
+) -> None:
+    """A task that is cancelled before it has begun never runs: nobody would end the hold or answer the client."""
+    admission = await admitted(process, alice)
+    (running,) = process.running.calls()
+    forwarding = asyncio.create_task(relay.forward(process, admission, {}))
+    asyncio.get_running_loop().call_soon(running.cut, Stop("agent", alice.agent.id))
+    async with asyncio.timeout(SECONDS_MAX):
+        with pytest.raises(AgentPaused):
+            await forwarding
+    assert (await row_of(admission.call_id)).status == "voided"
+    assert fake.stats()["requests"] == 0
+
+
+async def test_a_call_that_waits_for_its_first_byte_is_cut_and_charged_its_ceiling(
+    process: Process, alice: cast.Person, fake: ProviderFake
+) -> None:
+    admission, forwarding = await waiting_at_the_provider(process, alice, fake)
+    await in_thread(stop_agent, alice)
+    async with asyncio.timeout(1):
+        with pytest.raises(AgentPaused, match="agent_paused"):
+            await forwarding
+    row = await row_of(admission.call_id)
+    assert (row.status, row.basis, row.cost_pico) == ("settled", "worst_case", admission.plan.ceiling_pico)
+    assert process.running.calls() == []
+
+
+async def test_a_call_that_was_refused_leaves_nothing_behind(process: Process, alice: cast.Person) -> None:
+    caller = await in_thread(callers.caller_for, alice.live_key)
+    with pytest.raises(Overloaded), process.running.entered(uuid7(), caller):
+        raise Overloaded
+    assert process.running.calls() == []
+
+
+async def test_the_first_of_two_stops_is_the_one_that_is_told(process: Process, alice: cast.Person) -> None:
+    caller = await in_thread(callers.caller_for, alice.live_key)
+    running = process.running.enter(uuid7(), caller)
+    running.cut(Stop("key", caller.key_id, shown="awx_live_ab12cd34…"))
+    running.cut(Stop("agent", caller.agent_id))
+    assert running.cut_reason == "key_revoked"
+    assert "awx_live_ab12cd34…" in str(running.refusal())
+
+
+async def test_a_process_that_is_stopping_still_hears_of_stops(
+    process: Process, alice: cast.Person, fake: ProviderFake
+) -> None:
+    admission, forwarding = await waiting_at_the_provider(process, alice, fake)
+    stopping = asyncio.create_task(process.stop())
+    await asyncio.sleep(0)
+    await in_thread(stop_agent, alice)
+    async with asyncio.timeout(5):
+        with pytest.raises(AgentPaused):
+            await forwarding
+        await stopping
+    assert (await row_of(admission.call_id)).reason == "agent_stopped"
