@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from agents.views import agent_detail, agent_keys, agent_new, calls, onboarding, overview, rates, waiting
+from agents.views import agent_detail, agent_keys, agent_new, calls, onboarding, overview, rates, stop, waiting
 
 app_name = "agents"
 
@@ -10,12 +10,14 @@ urlpatterns = [
     path("welcome/", onboarding.welcome, name="onboarding"),
     path("overview/", overview.overview, name="overview"),
     path("agents/", overview.agent_list, name="agent_list"),
+    path("agents/stop/", stop.stop_all, name="stop_all"),
     path("agents/new/", agent_new.agent_new, name="agent_new"),
     path("agents/<uuid:agent_id>/", agent_detail.agent_detail, name="agent_detail"),
     path("agents/<uuid:agent_id>/waiting/", waiting.waiting, name="agent_waiting"),
     path("agents/<uuid:agent_id>/limit/", agent_detail.agent_limit, name="agent_limit"),
     path("agents/<uuid:agent_id>/rename/", agent_detail.agent_rename, name="agent_rename"),
     path("agents/<uuid:agent_id>/pause/", agent_detail.agent_pause, name="agent_pause"),
+    path("agents/<uuid:agent_id>/stop/", stop.agent_stop, name="agent_stop"),
     path("agents/<uuid:agent_id>/resume/", agent_detail.agent_resume, name="agent_resume"),
     path("agents/<uuid:agent_id>/keys/new/", agent_keys.key_new, name="key_new"),
     path("agents/<uuid:agent_id>/keys/<int:key_id>/revoke/", agent_keys.key_revoke, name="key_revoke"),

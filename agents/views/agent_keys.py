@@ -36,12 +36,12 @@ def key_new(request: OrgRequest, agent_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @changer_required
 def key_revoke(request: OrgRequest, agent_id: UUID, key_id: int) -> HttpResponse:
-    """Ask for the agent's name, then end the key: the next call with it is refused."""
+    """Ask for the agent's name, then end the key: the next call is refused, running ones are cut."""
     agent = agent_of(request, agent_id)
     key = get_object_or_404(AgentKey.objects.filter(agent=agent), id=key_id, revoked_at=None)
     form = RevokeForm(request.POST or None, expected=agent.name)
     if request.method == "POST" and form.is_valid():
         keys.revoke(key, by=request.user)
-        messages.warning(request, f"The key {key} is revoked: calls with it are refused from now on.")
+        messages.warning(request, f"The key {key} is revoked: its calls are refused, running ones are cut off.")
         return redirect("agents:agent_detail", agent.id)
     return page(request, "agents/key_revoke.html", {"agent": agent, "key": key, "form": form})

@@ -15,9 +15,11 @@ from agents.views.pages import page
 def overview(request: OrgRequest) -> HttpResponse:
     """Spend, holds and refusals of the organisation; asks again by itself and then gets only the living part."""
     now = timezone.now()
+    shown = reports.overview(request.org, now)
     context = {
-        "overview": reports.overview(request.org, now),
+        "overview": shown,
         "may_change": request.membership.may_change,
+        "may_stop": any(standing.agent.stopped_at is None for standing in shown.standings),
         "now": now,
     }
     return page(request, "agents/overview.html", context, fragment="overview-live")
