@@ -190,6 +190,7 @@ async def _stream(request: web.Request, api: ModuleType, answer: Any, script: Sc
         await _write(response, event, script)
     for event in last:
         await _write(response, event, script)
+    await asyncio.sleep(int(script.get("linger_ms", 0)) / 1000)
     return response
 
 

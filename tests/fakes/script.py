@@ -14,6 +14,7 @@ overrules the standing script.
     cached=N written=N written_long=N reasoning=N   parts of the usage
     chunks=N            content chunks of a stream (default 5)
     delay_ms=N          wait before the first byte        chunk_ms=N   wait before each chunk
+    linger_ms=N         stream: wait between the last event and the end of the body
     status=N            answer with the real API's error of that status, nothing billed
     retry_after=N       with status: the Retry-After header
     reset=1             bill, then abort the connection before any byte

@@ -19,12 +19,15 @@ class TcpProxy:
 
     lose_answer: asked for each answer to the ledger's flush connection; True cuts the connection instead, after
     PostgreSQL has done the work.
+    answers_pass: while it is clear, answers to the flush connection are held back; PostgreSQL has done the work.
     is_away: nobody gets through, and who is connected is cut off.
     """
 
     def __init__(self, conninfo: str) -> None:
         self.lose_answer: Callable[[], bool] = lambda: False
         self.lost_count = 0
+        self.answers_pass = asyncio.Event()
+        self.answers_pass.set()
         self._target = conninfo_to_dict(conninfo)
         self._away = False
         self._server: asyncio.Server | None = None
@@ -96,5 +99,7 @@ class TcpProxy:
                 if "working" in traits and self.lose_answer():
                     self.lost_count += 1
                     return
+                if "working" in traits:
+                    await self.answers_pass.wait()
                 writer.write(data)
                 await writer.drain()

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,10 +61,15 @@ class Crowd:
         body = {"model": "claude-haiku-4-5", "max_tokens": cap, "messages": [message], "stream": stream}
         return self._start(key, MESSAGES, orjson.dumps(body))
 
-    def _start(self, key: str, path: str, body: bytes) -> Future[Ended]:
-        return asyncio.run_coroutine_threadsafe(self._call(key, path, body), self._loop)
+    def spawn[T](self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run something in the crowd's thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def _call(self, key: str, path: str, body: bytes) -> Ended:
+    def _start(self, key: str, path: str, body: bytes) -> Future[Ended]:
+        return self.spawn(self.call(key, path, body))
+
+    async def call(self, key: str, path: str, body: bytes) -> Ended:
+        """One call, in the crowd's thread."""
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
         if path == MESSAGES:
             headers["anthropic-version"] = "2023-06-01"

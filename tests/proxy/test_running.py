@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -13,11 +14,14 @@ from accounts import credentials
 from accounts.ids import uuid7
 from agents import budgets, callers, keys
 from agents.ledger import Ledger, Stop
-from agents.models import AgentKey, Call, KeyMode
+from agents.ledger.connection import conninfo_of_django
+from agents.models import AgentKey, Call, KeyMode, Reservation
 from agents.pricebook import current_book
-from proxy import admission, planning, relay
+from proxy import admission, call, narrowing, planning, relay
 from proxy.admission import Admission
 from proxy.errors import AgentPaused, KeyRevoked, Overloaded
+from proxy.incoming import Incoming
+from proxy.names import Names
 from proxy.prices import Prices
 from proxy.process import Limits, Process
 from proxy.providers import registry
@@ -26,12 +30,14 @@ from proxy.upstream import Upstream
 from tests import cast
 from tests.agents.ledger_house import in_thread
 from tests.fakes.servers import ProviderFake, provider_fake
+from tests.faults.tcp_proxy import TcpProxy
 from tests.proxy.load import chat_body
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PROVIDER_KEY = "sk-fake-provider-key"
-SECONDS_MAX = 30.0
+SECONDS_MAX = 10.0
+CHAT = registry.find_route("POST", "/v1/chat/completions", {}, base_url="")
 
 
 @pytest.fixture
@@ -48,27 +54,46 @@ def alice(transactional_db: None) -> cast.Person:
 
 
 @pytest_asyncio.fixture
-async def process(alice: cast.Person, fake: ProviderFake) -> AsyncIterator[Process]:
+async def proxy() -> AsyncIterator[TcpProxy]:
+    """What lies between the ledger and PostgreSQL; stops are heard on another way."""
+    proxy = TcpProxy(conninfo_of_django())
+    yield proxy
+    await proxy.stop()
+
+
+@pytest_asyncio.fixture
+async def process(alice: cast.Person, fake: ProviderFake, proxy: TcpProxy) -> AsyncIterator[Process]:
     process = Process(
-        ledger=Ledger(), upstream=Upstream(allow_private=True), prices=Prices(current_book()),
-        base_urls={"openai": fake.openai_base_url}, site_url="http://127.0.0.1", limits=Limits(),
+        ledger=Ledger(await proxy.start()), upstream=Upstream(allow_private=True), prices=Prices(current_book()),
+        base_urls={"openai": fake.openai_base_url}, site_url="http://127.0.0.1", limits=Limits(stop_seconds=5.0),
     )  # fmt: skip
     await process.start()
-    while not process.ledger.ready:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(SECONDS_MAX):
+        while not process.ledger.ready:
+            await asyncio.sleep(0.01)
     yield process
     await process.stop()
+
+
+def chat(alice: cast.Person, words: str) -> Incoming:
+    """A chat completion with Alice's live key, as it arrives."""
+    headers = [(b"authorization", f"Bearer {alice.live_key}".encode()), (b"content-type", b"application/json")]
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": chat_body(words)}
+
+    return Incoming({"method": "POST", "path": "/proxy/v1/chat/completions", "headers": headers}, receive, uuid7())
 
 
 async def admitted(process: Process, alice: cast.Person, words: str = "hang=1") -> Admission:
     """A call of Alice's agent as far as its admission, in the order of proxy.call."""
     caller = await in_thread(callers.caller_for, alice.live_key)
-    route = registry.find_route("POST", "/v1/chat/completions", {}, base_url="")
-    request = registry.module_of(route.endpoint).read_request(route.endpoint, chat_body(words), {})
-    plan = planning.make_plan(process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=SECONDS_MAX)
+    request = registry.module_of(CHAT.endpoint).read_request(CHAT.endpoint, chat_body(words), {})
+    plan = planning.make_plan(process.prices, caller, CHAT, request, now=datetime.now(UTC), seconds_max=SECONDS_MAX)
     call_id = uuid7()
     with process.running.entered(call_id, caller):
-        return await admission.admit(process.ledger, call_id, plan, seconds_max=SECONDS_MAX)
+        narrow = partial(narrowing.narrow, process)
+        return await admission.admit(process.ledger, call_id, plan, Names(), narrow=narrow, seconds_max=SECONDS_MAX)
 
 
 async def waiting_at_the_provider(
@@ -77,8 +102,9 @@ async def waiting_at_the_provider(
     """A call that the provider has billed and not answered."""
     admission = await admitted(process, alice)
     forwarding = asyncio.create_task(relay.forward(process, admission, {}))
-    while (await in_thread(fake.stats))["billed"] < 1:
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(SECONDS_MAX):
+        while (await in_thread(fake.stats))["billed"] < 1:
+            await asyncio.sleep(0.02)
     return admission, forwarding
 
 
@@ -118,12 +144,37 @@ async def test_a_call_that_was_admitted_just_before_the_stop_is_not_forwarded(
     async with asyncio.timeout(1):
         while not running.cut_reason:
             await asyncio.sleep(0.01)
-    with pytest.raises(refusal):
-        await relay.forward(process, admission, {})
+    async with asyncio.timeout(SECONDS_MAX):
+        with pytest.raises(refusal):
+            await relay.forward(process, admission, {})
     row = await row_of(admission.call_id)
     assert (row.status, row.cost_pico, row.reason) == ("voided", 0, reason)
     assert fake.stats()["requests"] == 0
     assert process.running.calls() == []
+
+
+async def test_a_call_that_is_stopped_while_the_answer_to_its_ask_is_under_way_is_not_forwarded(
+    process: Process, alice: cast.Person, fake: ProviderFake, proxy: TcpProxy
+) -> None:
+    await call.handle_call(process, chat(alice, "tokens_out=1"), CHAT)  # opens balances and connections
+    await process.ledger.drain()
+    proxy.answers_pass.clear()
+    incoming = chat(alice, "hang=1")
+    calling = asyncio.create_task(call.handle_call(process, incoming, CHAT))
+    async with asyncio.timeout(SECONDS_MAX):
+        while not await in_thread(Reservation.objects.filter(call_id=incoming.call_id).exists):
+            await asyncio.sleep(0.01)
+    await in_thread(stop_agent, alice)
+    async with asyncio.timeout(1):
+        while not any(running.cut_reason for running in process.running.calls()):
+            await asyncio.sleep(0.01)
+    proxy.answers_pass.set()
+    async with asyncio.timeout(SECONDS_MAX):
+        with pytest.raises(AgentPaused):
+            await calling
+    row = await row_of(incoming.call_id)
+    assert (row.status, row.cost_pico, row.reason) == ("voided", 0, "agent_stopped")
+    assert fake.stats()["requests"] == 1
 
 
 async def test_a_stop_between_the_pumps_making_and_its_first_step_is_not_lost(

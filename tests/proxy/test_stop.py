@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 
+import httpx
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -186,6 +187,23 @@ def test_a_call_that_is_read_on_for_a_client_that_left_is_cut_too(on: Stage) -> 
     assert wait_for(lambda: connected(on) == 0) - stopped_at <= CUT_SECONDS_MAX
     wait_for(lambda: [row.reason for row in worker.calls()] == ["agent_stopped"])
     assert worker.spent_pico >= on.fake.billed_pico() > 0
+
+
+def test_a_stream_that_has_told_everything_is_charged_as_whole(on: Stage) -> None:
+    worker = on.worker()
+    url = f"{on.server.openai_base_url}/chat/completions"
+    headers = {"authorization": f"Bearer {worker.key}"}
+    body = chat_body("linger_ms=20000 tokens_out=9", stream=True)
+    text = ""
+    with httpx.stream("POST", url, content=body, headers=headers, timeout=30) as answer:
+        for piece in answer.iter_text():
+            text += piece
+            if text.endswith("data: [DONE]\n\n"):
+                budgets.stop_now(worker.agent, by=on.alice.user)
+    assert "agent_paused" not in text
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (row.basis, row.reason, row.failed) == ("usage", "", False)
+    assert worker.spent_pico == on.fake.billed_pico() > 0
 
 
 def test_practice_calls_are_not_disturbed_by_the_live_keys_end(on: Stage, clients: Crowd) -> None:
