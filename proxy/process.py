@@ -15,6 +15,7 @@ from agents.models import PriceBookVersion
 from agents.pricebook import BOOK_PATH, current_book
 from proxy.authenticate import Authenticator
 from proxy.counter import TokenCounter
+from proxy.guards import ANSWER_SECONDS, Gate
 from proxy.prices import Prices
 from proxy.upstream import TimeOuts, Upstream
 
@@ -36,7 +37,7 @@ class Limits:
     """Bounds in time and number of one process.
 
     drain_seconds: how long a provider is read on for the bill alone after its client left; stop_seconds: how long
-    running calls may end by themselves at a stop.
+    running calls may end by themselves at a stop; guards_seconds: how long a call waits for Valkey.
     """
 
     time_outs: TimeOuts = field(default_factory=TimeOuts)
@@ -44,6 +45,7 @@ class Limits:
     slow_reader_seconds: float = 30.0
     stop_seconds: float = 120.0
     drains_max: int = 1_000
+    guards_seconds: float = ANSWER_SECONDS
 
 
 class Process:
@@ -51,9 +53,10 @@ class Process:
 
     def __init__(
         self, *, ledger: Ledger, upstream: Upstream, prices: Prices, base_urls: Mapping[str, str], site_url: str,
-        limits: Limits,
+        limits: Limits, guards: Gate,
     ) -> None:  # fmt: skip
         self.ledger = ledger
+        self.guards = guards
         self.upstream = upstream
         self.prices = prices
         self.keys = Authenticator()
@@ -70,6 +73,7 @@ class Process:
     async def start(self) -> None:
         """Start the ledger; the database may still be away, then calls are refused until it is there."""
         await self.ledger.start()
+        self.guards.start()
         self._keeper = asyncio.create_task(self._keep_price_book())
 
     async def stop(self) -> None:
@@ -82,6 +86,7 @@ class Process:
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
+        await self.guards.stop()
         await self.ledger.stop(grace_seconds=LEDGER_STOP_SECONDS)
         await self.upstream.close()
         self.keys.close()
@@ -123,18 +128,20 @@ def process_from_settings() -> Process:
         "google": settings.SHREDDER_GEMINI_BASE_URL,
     }
     limits = _limits(getattr(settings, "SHREDDER_PROXY_SECONDS", {}))
+    ledger = Ledger()
     return Process(
-        ledger=Ledger(),
+        ledger=ledger,
         upstream=Upstream(allow_private=settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS, time_outs=limits.time_outs),
         prices=Prices(current_book()),
         base_urls={name: (overrides[name] or url).rstrip("/") for name, url in PROVIDER_BASE_URLS.items()},
         site_url=settings.SITE_URL.rstrip("/"),
         limits=limits,
+        guards=Gate(settings.REDIS_URL, seconds=limits.guards_seconds, tell=ledger.note_degraded),
     )
 
 
 def _limits(seconds: Mapping[str, float]) -> Limits:
-    """Time-outs by name, where the operator's differ: connect, first_byte, between_bytes, total, drain, stop."""
+    """Time-outs by name where the operator's differ: connect, first_byte, between_bytes, total, drain, stop, guards."""
     ours, theirs = Limits(), TimeOuts()
     return Limits(
         time_outs=TimeOuts(
@@ -146,6 +153,7 @@ def _limits(seconds: Mapping[str, float]) -> Limits:
         drain_seconds=seconds.get("drain", ours.drain_seconds),
         slow_reader_seconds=seconds.get("slow_reader", ours.slow_reader_seconds),
         stop_seconds=seconds.get("stop", ours.stop_seconds),
+        guards_seconds=seconds.get("guards", ours.guards_seconds),
     )
 
 
