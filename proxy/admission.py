@@ -20,6 +20,7 @@ from proxy.errors import (
     SessionLimit,
     TooManySubjects,
 )
+from proxy.guards import Turn
 from proxy.names import SESSION_CALLS, Names, cut, limits, meter_of, named_budgets
 from proxy.planning import Plan
 from proxy.providers.shape import ModelRequest, Route
@@ -39,11 +40,15 @@ _REFUSALS: dict[RefusalKind, type[BudgetRefusal]] = {
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A call whose ceiling is held: `plan` as it was admitted, perhaps under a lower bound of ours."""
+    """A call whose ceiling is held: `plan` as it was admitted, perhaps under a lower bound of ours.
+
+    turn: what it took from the agent's guards.
+    """
 
     call_id: UUID
     plan: Plan
     reservation: Reservation
+    turn: Turn | None = None
 
 
 async def admit(

@@ -132,7 +132,7 @@ async def _send_stream(incoming: Incoming, send: Send, reply: Reply) -> None:
         channel.abandon()
         process.drain(pump)
 
-    watcher = asyncio.create_task(_until_gone(incoming.receive))
+    watcher = asyncio.create_task(incoming.gone())
     watcher.add_done_callback(lambda done: None if done.cancelled() else leave())
     try:
         headers = [*reply.headers, _UNBUFFERED]
@@ -149,8 +149,3 @@ async def _send_stream(incoming: Incoming, send: Send, reply: Reply) -> None:
         watcher.cancel()
         if not pump.done():
             leave()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from uuid import UUID
 
 from agents import pricing
 from agents.ledger import CallEnd, Ledger
@@ -48,8 +49,8 @@ class Bill:
         """End at nothing: it is proven that the provider does not bill."""
         if not self._may_end():
             return
-        self._ledger.void(
-            self._admission.call_id,
+        self._hand_over(
+            self._ledger.void,
             CallEnd(
                 basis="none", reason=reason, failed=True, http_status=self.http_status, duration_ms=self._elapsed_ms(),
                 first_byte_ms=self._first_byte_ms, provider_request_id=self.provider_request_id,
@@ -84,8 +85,8 @@ class Bill:
             return plan.ceiling_pico
         metered = metered or Metered()
         facts = ({"usage": metered.raw_usage} if metered.raw_usage else {}) | self._bound_facts
-        self._ledger.settle(
-            self._admission.call_id,
+        self._hand_over(
+            self._ledger.settle,
             CallEnd(
                 basis=basis, cost_pico=plan.ceiling_pico, tokens=plan.tokens_max, reason=reason,
                 failed=basis == "worst_case", http_status=self.http_status, tool_call_count=metered.tool_call_count,
@@ -114,8 +115,8 @@ class Bill:
     def _settle(
         self, usage: Usage, metered: Metered, cost_pico: int, reason: str, row_id: str, facts: dict[str, object]
     ) -> None:
-        self._ledger.settle(
-            self._admission.call_id,
+        self._hand_over(
+            self._ledger.settle,
             CallEnd(
                 basis="usage" if metered.basis is Basis.USAGE else "estimated",
                 cost_pico=cost_pico,
@@ -156,6 +157,12 @@ class Bill:
                 }
             }  # fmt: skip
         return holds
+
+    def _hand_over(self, to: Callable[[UUID, CallEnd], object], end: CallEnd) -> None:
+        """To the ledger, then to the guards: both before the client has its answer and can call again."""
+        to(self._admission.call_id, end)
+        if self._admission.turn is not None:
+            self._admission.turn.end(end)
 
     def _may_end(self) -> bool:
         if self.ended:

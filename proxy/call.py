@@ -1,5 +1,6 @@
 """One call, from its key to its settled cost. The order of the steps is written here and nowhere else."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -8,6 +9,7 @@ from proxy import admission, narrowing, planning, relay
 from proxy.admission import Admission
 from proxy.errors import AgentPaused, BudgetRefusal, LedgerAway, Overloaded, Refusal
 from proxy.errors.table import TABLE
+from proxy.guards import Turn
 from proxy.incoming import Incoming
 from proxy.names import Names, limits, meter_of, read_names
 from proxy.process import Process
@@ -56,10 +58,11 @@ async def handle_free_call(process: Process, incoming: Incoming, route: Route) -
 
 
 async def _admit(process: Process, incoming: Incoming, route: Route, request: ModelRequest, names: Names) -> Admission:
-    """Bound the call and hold its ceiling, under the caller's policy as the ledger knows it now."""
+    """Bound the call, pass the guards and hold its ceiling, under the caller's policy as the ledger knows it now."""
     seconds_max, narrow = process.limits.time_outs.total_seconds, partial(narrowing.narrow, process)
     caller = incoming.caller
     assert caller is not None, "authenticated before anything is reserved"
+    turn = Turn(process.guards, names.session, incoming.gone)
     for _ in range(RELOADS_MAX + 1):
         if caller.paused:
             raise AgentPaused(agent=caller.agent_name)
@@ -69,17 +72,20 @@ async def _admit(process: Process, incoming: Incoming, route: Route, request: Mo
             plan = planning.make_plan(
                 process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=seconds_max
             )
+            plan = await turn.take(plan, narrow)
         except Refusal:
-            # Nothing will be reserved that could find the snapshot stale; a rate or a provider's key may be new.
+            # Nothing was reserved that could have found the snapshot stale; a rate, a key or a guard may be new.
             fresh = await process.keys.caller(incoming.key, fresh_seconds=REFUSAL_FRESH_SECONDS)
-            if fresh is caller:
+            if fresh == caller:
                 raise
             caller = incoming.caller = fresh
             continue
         try:
-            return await admission.admit(
-                process.ledger, incoming.call_id, plan, names, narrow=narrow, seconds_max=seconds_max
-            )
+            async with turn:
+                admitted = await admission.admit(
+                    process.ledger, incoming.call_id, plan, names, narrow=narrow, seconds_max=seconds_max
+                )
+            return replace(admitted, turn=turn)
         except Stale:
             caller = incoming.caller = await process.keys.reloaded(incoming.key, caller)
     raise Overloaded(hint="The agent's settings kept changing.")

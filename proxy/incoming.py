@@ -79,6 +79,11 @@ class Incoming:
                 raise BodyTooLarge(max_bytes=BODY_BYTES_MAX) from None
             raise Malformed(problem=f"its body did not arrive within {BODY_SECONDS_MAX} seconds") from None
 
+    async def gone(self) -> None:
+        """Return when the client has left, which can be told once its body has been read."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
     def _declared_bytes(self) -> int:
         """What Content-Length says, 0 without one; the server has checked that it is a number."""
         return int(self.headers.get("content-length") or 0)

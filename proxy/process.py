@@ -15,6 +15,7 @@ from agents.models import PriceBookVersion
 from agents.pricebook import BOOK_PATH, current_book
 from proxy.authenticate import Authenticator
 from proxy.counter import TokenCounter
+from proxy.guards import ANSWER_SECONDS, Gate
 from proxy.prices import Prices
 from proxy.running import Running
 from proxy.upstream import TimeOuts, Upstream
@@ -37,7 +38,7 @@ class Limits:
     """Bounds in time and number of one process.
 
     drain_seconds: how long a provider is read on for the bill alone after its client left; stop_seconds: how long
-    running calls may end by themselves at a stop.
+    running calls may end by themselves at a stop; guards_seconds: how long a call waits for Valkey.
     """
 
     time_outs: TimeOuts = field(default_factory=TimeOuts)
@@ -45,6 +46,7 @@ class Limits:
     slow_reader_seconds: float = 30.0
     stop_seconds: float = 120.0
     drains_max: int = 1_000
+    guards_seconds: float = ANSWER_SECONDS
 
 
 class Process:
@@ -52,9 +54,10 @@ class Process:
 
     def __init__(
         self, *, ledger: Ledger, upstream: Upstream, prices: Prices, base_urls: Mapping[str, str], site_url: str,
-        limits: Limits,
+        limits: Limits, guards: Gate,
     ) -> None:  # fmt: skip
         self.ledger = ledger
+        self.guards = guards
         self.upstream = upstream
         self.prices = prices
         self.keys = Authenticator()
@@ -73,6 +76,7 @@ class Process:
     async def start(self) -> None:
         """Start the ledger; the database may still be away, then calls are refused until it is there."""
         await self.ledger.start()
+        self.guards.start()
         self._keeper = asyncio.create_task(self._keep_price_book())
         self._listener = asyncio.create_task(self._hear_of_stops())
 
@@ -89,6 +93,7 @@ class Process:
         if self._listener is not None:
             self._listener.cancel()  # not sooner: calls that are given time to end can be stopped all the same
             await asyncio.wait({self._listener}, timeout=HURRIED_SECONDS)
+        await self.guards.stop()
         await self.ledger.stop(grace_seconds=LEDGER_STOP_SECONDS)
         await self.upstream.close()
         self.keys.close()
@@ -138,18 +143,20 @@ def process_from_settings() -> Process:
         "google": settings.SHREDDER_GEMINI_BASE_URL,
     }
     limits = _limits(getattr(settings, "SHREDDER_PROXY_SECONDS", {}))
+    ledger = Ledger()
     return Process(
-        ledger=Ledger(),
+        ledger=ledger,
         upstream=Upstream(allow_private=settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS, time_outs=limits.time_outs),
         prices=Prices(current_book()),
         base_urls={name: (overrides[name] or url).rstrip("/") for name, url in PROVIDER_BASE_URLS.items()},
         site_url=settings.SITE_URL.rstrip("/"),
         limits=limits,
+        guards=Gate(settings.REDIS_URL, seconds=limits.guards_seconds, tell=ledger.note_degraded),
     )
 
 
 def _limits(seconds: Mapping[str, float]) -> Limits:
-    """Time-outs by name, where the operator's differ: connect, first_byte, between_bytes, total, drain, stop."""
+    """Time-outs by name where the operator's differ: connect, first_byte, between_bytes, total, drain, stop, guards."""
     ours, theirs = Limits(), TimeOuts()
     return Limits(
         time_outs=TimeOuts(
@@ -161,6 +168,7 @@ def _limits(seconds: Mapping[str, float]) -> Limits:
         drain_seconds=seconds.get("drain", ours.drain_seconds),
         slow_reader_seconds=seconds.get("slow_reader", ours.slow_reader_seconds),
         stop_seconds=seconds.get("stop", ours.stop_seconds),
+        guards_seconds=seconds.get("guards", ours.guards_seconds),
     )
 
 

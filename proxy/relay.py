@@ -98,6 +98,8 @@ class _Pump:
         async with answer:
             self._bill.http_status = answer.status
             self._bill.provider_request_id = request_id(answer)
+            if self._admission.turn is not None:
+                self._admission.turn.answered(answer.status, answer.headers)
             if not 200 <= answer.status < 300:
                 await self._relay_refusal(answer)
             elif self._request.stream and answer.headers.get("content-type", "").startswith("text/event-stream"):

@@ -14,6 +14,8 @@ from django.db.utils import Error as DatabaseError
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from shredder.gauges import Installation
+
 Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 PATHS = ("/healthz", "/readyz", "/metrics")
@@ -77,12 +79,14 @@ def _is_loopback(address: str) -> bool:
 
 
 def _metrics() -> bytes:
-    """All web processes' numbers under the supervisor, this process's own otherwise."""
+    """The installation's numbers, then all web processes' under the supervisor, this process's own otherwise."""
+    installation = CollectorRegistry()
+    installation.register(Installation())
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        return generate_latest(REGISTRY)
+        return generate_latest(installation) + generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    return generate_latest(installation) + generate_latest(registry)
 
 
 async def reply(send: Send, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:

@@ -8,8 +8,8 @@ APPS = ("shredder", "accounts", "agents", "proxy", "alerts")
 
 
 def _files() -> set[str]:
-    """Every module but migrations and empty package marks; every SQL function."""
-    found = [path for app in APPS for path in (ROOT / app).rglob("*") if path.suffix in {".py", ".sql"}]
+    """Every module but migrations and empty package marks; every SQL function and Lua script."""
+    found = [path for app in APPS for path in (ROOT / app).rglob("*") if path.suffix in {".py", ".sql", ".lua"}]
     kept = [path for path in found if "migrations" not in path.parts and path.stat().st_size]
     return {str(path.relative_to(ROOT)) for path in kept}
 

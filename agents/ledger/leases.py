@@ -8,9 +8,11 @@ LEASE_SECONDS = 20.0
 RENEW_SECONDS = 5.0
 
 RENEW = """
-INSERT INTO owner_lease (owner, renewed_at, expires_at, process)
-VALUES (%(owner)s, clock_timestamp(), clock_timestamp() + make_interval(secs => %(seconds)s), %(process)s)
-ON CONFLICT (owner) DO UPDATE SET renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
+INSERT INTO owner_lease (owner, renewed_at, expires_at, process, degraded_since)
+VALUES (%(owner)s, clock_timestamp(), clock_timestamp() + make_interval(secs => %(seconds)s), %(process)s,
+    %(degraded_since)s)
+ON CONFLICT (owner) DO UPDATE SET renewed_at = excluded.renewed_at, expires_at = excluded.expires_at,
+    degraded_since = excluded.degraded_since
 """
 GIVE_BACK = "UPDATE owner_lease SET expires_at = '-infinity' WHERE owner = %(owner)s"
 OTHERS_HERE = """

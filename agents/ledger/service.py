@@ -19,6 +19,7 @@ from agents.ledger.wire import Row, ending_row, recorded_row, start_row
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
+    from datetime import datetime
     from typing import Any
     from uuid import UUID
 
@@ -109,6 +110,10 @@ class Ledger:
     def record_refusal(self, refusal: RefusalRow) -> None:
         """Book a refused call, some time soon."""
         self.upkeep.refusals.add(refusal, asyncio.get_running_loop().time())
+
+    def note_degraded(self, since: datetime | None) -> None:
+        """Let everybody see that this process's guards count alone, because Valkey is away; None: it is back."""
+        self.upkeep.note_degraded(since)
 
     # Questions
 

@@ -14,6 +14,7 @@ from agents.ledger import leases, partitions, refusals
 from agents.ledger.wire import to_json
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from agents.ledger.batcher import Batcher
@@ -46,10 +47,16 @@ class Upkeep:
         self._connection: connections.Connection | None = None
         self._due: dict[str, float] = {}
         self._rows: list[dict[str, Any]] = []
+        self._degraded_since: datetime | None = None
 
     def bury(self, waiting: WaitingAsk) -> None:
         """See to it that an ask without an answer holds nothing."""
         self._graves.append(waiting)
+
+    def note_degraded(self, since: datetime | None) -> None:
+        """Say in the lease, at the next tick, since when this process's guards count alone; None: they do not."""
+        self._degraded_since = since
+        self._due.pop("lease", None)
 
     async def run(self, batcher: Batcher) -> None:
         """Do what is due until cancelled; PostgreSQL's absence delays it and is told once."""
@@ -130,7 +137,12 @@ class Upkeep:
         return True
 
     async def _renew_lease(self) -> None:
-        values = {"owner": self._owner, "seconds": leases.LEASE_SECONDS, "process": leases.process()}
+        values = {
+            "owner": self._owner,
+            "seconds": leases.LEASE_SECONDS,
+            "process": leases.process(),
+            "degraded_since": self._degraded_since,
+        }
         await self._execute(leases.RENEW, values)
 
     async def _find_dead_neighbours(self) -> None:

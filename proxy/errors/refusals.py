@@ -1,17 +1,39 @@
 """One class for each reason a call is turned away, with the facts that its sentence needs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from proxy.errors.budgets import Refusal
 
 
 @dataclass(eq=False, kw_only=True)
 class RateLimited(Refusal):
-    """The agent's calls or tokens per minute; set retry_after_seconds."""
+    """The agent must wait; set retry_after_seconds.
+
+    limit: what is used up, as in "60 calls a minute"; held: why the agent is held back instead, as a clause.
+    never: waiting does not help. details: the facts of the `awx` object.
+    """
 
     reason = "rate_limited"
     agent: str
-    limit: str
+    limit: str = ""
+    held: str = ""
+    never: bool = False
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    def words(self) -> dict[str, str]:
+        """The agent, and what it must wait for."""
+        why = f"is held back, because {self.held}" if self.held else f"has reached its limit of {self.limit}"
+        return {"agent": self.agent, "why": why}
+
+    def facts(self) -> dict[str, str | None]:
+        """The details."""
+        return dict(self.details)
+
+    @property
+    def should_retry(self) -> bool | None:
+        """Not where it never fits."""
+        return False if self.never else None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -34,11 +56,16 @@ class TooManySubjects(Refusal):
 
 @dataclass(eq=False, kw_only=True)
 class LoopDetected(Refusal):
-    """The loop breaker tripped. rule: what it saw, as a clause."""
+    """The loop breaker tripped. rule: what it saw, as a clause; details: the facts of the `awx` object."""
 
     reason = "loop_detected"
     agent: str
     rule: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, str | None]:
+        """The details."""
+        return dict(self.details)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -98,7 +98,7 @@ TABLE: dict[str, Row] = {
         retry=True,
         wait=Wait.SHORT,
     ),
-    "rate_limited": _limited("Agent {agent} has reached its limit of {limit}.", retry=True, wait=Wait.GIVEN),
+    "rate_limited": _limited("Agent {agent} {why}.", retry=True, wait=Wait.GIVEN),
     "session_limit": _limited("Session {session} has reached its limit of {limit}. Start a new session or reset it."),
     "too_many_subjects": _limited("The limit of {limit} different {kind} in an hour is reached."),
     "loop_detected": _limited("Agent {agent} looks like a loop: {rule}. A member can resume it on its page."),
