@@ -15,6 +15,7 @@ from agents.models import PriceBookVersion
 from agents.pricebook import BOOK_PATH, current_book
 from proxy.authenticate import Authenticator
 from proxy.counter import TokenCounter
+from proxy.guards.cache import AnswerCache
 from proxy.prices import Prices
 from proxy.upstream import TimeOuts, Upstream
 
@@ -36,13 +37,14 @@ class Limits:
     """Bounds in time and number of one process.
 
     drain_seconds: how long a provider is read on for the bill alone after its client left; stop_seconds: how long
-    running calls may end by themselves at a stop.
+    running calls may end by themselves at a stop. store_seconds: how long a call waits for Valkey.
     """
 
     time_outs: TimeOuts = field(default_factory=TimeOuts)
     drain_seconds: float = 600.0
     slow_reader_seconds: float = 30.0
     stop_seconds: float = 120.0
+    store_seconds: float = 0.05
     drains_max: int = 1_000
 
 
@@ -50,12 +52,13 @@ class Process:
     """Made and stopped with the server's lifespan; all calls share it."""
 
     def __init__(
-        self, *, ledger: Ledger, upstream: Upstream, prices: Prices, base_urls: Mapping[str, str], site_url: str,
-        limits: Limits,
+        self, *, ledger: Ledger, upstream: Upstream, prices: Prices, cache: AnswerCache, base_urls: Mapping[str, str],
+        site_url: str, limits: Limits,
     ) -> None:  # fmt: skip
         self.ledger = ledger
         self.upstream = upstream
         self.prices = prices
+        self.cache = cache
         self.keys = Authenticator()
         self.counter = TokenCounter()
         self.base_urls = base_urls
@@ -84,6 +87,7 @@ class Process:
         await asyncio.gather(*self._pumps, return_exceptions=True)
         await self.ledger.stop(grace_seconds=LEDGER_STOP_SECONDS)
         await self.upstream.close()
+        await self.cache.close()
         self.keys.close()
         self.counter.close()
 
@@ -127,6 +131,7 @@ def process_from_settings() -> Process:
         ledger=Ledger(),
         upstream=Upstream(allow_private=settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS, time_outs=limits.time_outs),
         prices=Prices(current_book()),
+        cache=AnswerCache(settings.REDIS_URL, seconds_max=limits.store_seconds),
         base_urls={name: (overrides[name] or url).rstrip("/") for name, url in PROVIDER_BASE_URLS.items()},
         site_url=settings.SITE_URL.rstrip("/"),
         limits=limits,
@@ -134,7 +139,7 @@ def process_from_settings() -> Process:
 
 
 def _limits(seconds: Mapping[str, float]) -> Limits:
-    """Time-outs by name, where the operator's differ: connect, first_byte, between_bytes, total, drain, stop."""
+    """Time-outs by name, where the operator's differ: connect, first_byte, between_bytes, total, drain, stop, store."""
     ours, theirs = Limits(), TimeOuts()
     return Limits(
         time_outs=TimeOuts(
@@ -146,6 +151,7 @@ def _limits(seconds: Mapping[str, float]) -> Limits:
         drain_seconds=seconds.get("drain", ours.drain_seconds),
         slow_reader_seconds=seconds.get("slow_reader", ours.slow_reader_seconds),
         stop_seconds=seconds.get("stop", ours.stop_seconds),
+        store_seconds=seconds.get("store", ours.store_seconds),
     )
 
 

@@ -101,8 +101,8 @@ async def test_the_audit_is_green_after_calls_of_every_fate(house: House, ledger
             {"ends_once"},
         ),
         (
-            "INSERT INTO call SELECT (jsonb_populate_record(c,"
-            " jsonb_build_object('call_id', r.call_id, 'tokens', 1))).* FROM call c, reservation r WHERE c.status = 'cached' LIMIT 1",
+            "INSERT INTO call SELECT (jsonb_populate_record(c, jsonb_build_object('call_id', r.call_id,"
+            " 'tokens', 1))).* FROM call c, reservation r WHERE c.status = 'cached' LIMIT 1",
             {"endings"},
         ),
         ("UPDATE balance SET practice = true WHERE budget_id = {budget} AND held > 0", {"practice", "windows"}),

@@ -1,0 +1,1 @@
+"""What stands before the budget: guards of an agent that are not about money."""
