@@ -12,6 +12,7 @@ from tests.proxy.stage import Stage, Worker, sent_body, settled
 HELLO = [{"role": "user", "content": "Hello"}]
 BODY: dict[str, Any] = {"model": "gpt-4o-mini", "messages": HELLO, "max_tokens": 500}
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+BY_BYTES = {"model": "gpt-6-luna"}  # no tokenizer is published for it
 CLAUDE: dict[str, Any] = {"model": "claude-haiku-4-5", "messages": HELLO, "max_tokens": 500}
 
 
@@ -108,16 +109,30 @@ def test_where_the_agent_clamps_a_bound_above_its_own_is_lowered(on: Stage, work
 
 def test_more_input_than_the_agent_may_send_is_refused_in_tokens(on: Stage, worker: Worker) -> None:
     worker.guard(max_input_tokens=100)
-    facts = refused(on, worker, chat(on, worker), 429, "call_too_expensive")
+    facts = refused(on, worker, chat(on, worker, **BY_BYTES), 429, "call_too_expensive")
     assert (facts["scope"], facts["unit"], facts["limit"], facts["window"]) == ("call", "tokens", "100", "call")
     asked = int(facts["asked"])
     just_too_few, just_enough = on.worker(), on.worker()
     just_too_few.guard(max_input_tokens=asked - 1)
     just_enough.guard(max_input_tokens=asked)
-    answer = chat(on, just_too_few)
+    answer = chat(on, just_too_few, **BY_BYTES)
     assert answer.json()["error"]["awx"]["asked"] == str(asked)
     assert f"at most {asked - 1} input tokens for one call" in answer.json()["error"]["message"]
-    assert chat(on, just_enough).status_code == 200
+    assert chat(on, just_enough, **BY_BYTES).status_code == 200
+
+
+def test_input_is_counted_where_the_tokenizer_is_published(on: Stage) -> None:
+    """Twenty kilobytes of English are about four thousand tokens."""
+    worker, strict = on.worker(), on.worker()
+    worker.guard(max_input_tokens=5_000)
+    strict.guard(max_input_tokens=3_000)
+    words = [{"role": "user", "content": "The quick brown fox jumps over it. " * 571}]
+    assert chat(on, worker, messages=words, model="gpt-4o-mini").status_code == 200
+    before = on.fake.stats()["requests"]
+    answer = chat(on, strict, messages=words, model="gpt-4o-mini")
+    assert answer.json()["error"]["awx"]["reason"] == "call_too_expensive"
+    assert chat(on, worker, messages=words, **BY_BYTES).status_code == 429
+    assert on.fake.stats()["requests"] == before
 
 
 # Ceiling
@@ -125,39 +140,42 @@ def test_more_input_than_the_agent_may_send_is_refused_in_tokens(on: Stage, work
 
 def test_a_client_that_asks_for_more_than_a_call_may_cost_hears_what_would_fit(on: Stage, worker: Worker) -> None:
     worker.guard(max_ceiling_pico=parse_usd("0.0005"))
-    answer = chat(on, worker, max_tokens=5_000)
+    answer = chat(on, worker, max_tokens=5_000, **BY_BYTES)
     facts = refused(on, worker, answer, 429, "call_too_expensive")
     assert (facts["scope"], facts["unit"], facts["limit"]) == ("call", "usd", "0.000500")
     assert "x-awx-budget-limit" not in answer.headers
     fits = int(answer.json()["error"]["message"].split("An output bound of ")[1].split()[0])
-    assert chat(on, worker, max_tokens=fits).status_code == 200
-    assert settled(chat(on, worker, max_tokens=fits + 1).headers["x-awx-call-id"]).reason == "call_too_expensive"
+    assert chat(on, worker, max_tokens=fits, **BY_BYTES).status_code == 200
+    assert (
+        settled(chat(on, worker, max_tokens=fits + 1, **BY_BYTES).headers["x-awx-call-id"]).reason
+        == "call_too_expensive"
+    )
 
 
 def test_a_bound_of_ours_shrinks_to_what_a_call_may_cost(on: Stage, worker: Worker) -> None:
     limit_pico = parse_usd("0.0005")
     worker.guard(max_ceiling_pico=limit_pico)
-    answer = chat(on, worker, max_tokens=None)
+    answer = chat(on, worker, max_tokens=None, **BY_BYTES)
     row = settled(answer.headers["x-awx-call-id"])
     added = int(answer.headers["x-awx-max-output-tokens"])
     assert 256 <= added < 16_384
-    # One token more would not have fitted: a token costs 600,000 pico-dollars.
-    assert limit_pico - 600_000 < row.held_pico <= limit_pico
+    # One token more would not have fitted: a token costs 500,000 pico-dollars.
+    assert limit_pico - 500_000 < row.held_pico <= limit_pico
 
 
 def test_a_bound_of_ours_shrinks_to_256_tokens_and_no_further(on: Stage) -> None:
     just_enough, too_little, nothing = on.worker(), on.worker(), on.worker()
     nothing.guard(max_ceiling_pico=1)
-    least = chat(on, nothing, max_tokens=None).json()["error"]["awx"]["asked"]
+    least = chat(on, nothing, max_tokens=None, **BY_BYTES).json()["error"]["awx"]["asked"]
     just_enough.guard(max_ceiling_pico=parse_usd(least))
     too_little.guard(max_ceiling_pico=parse_usd(least) - 1)
-    assert chat(on, just_enough, max_tokens=None).headers["x-awx-max-output-tokens"] == "256"
-    assert chat(on, too_little, max_tokens=None).status_code == 429
+    assert chat(on, just_enough, max_tokens=None, **BY_BYTES).headers["x-awx-max-output-tokens"] == "256"
+    assert chat(on, too_little, max_tokens=None, **BY_BYTES).status_code == 429
 
 
 def test_a_ceiling_that_buys_no_useful_answer_refuses_also_without_a_bound(on: Stage, worker: Worker) -> None:
     worker.guard(max_ceiling_pico=PICO_PER_USD // 10**5)
-    facts = refused(on, worker, chat(on, worker, max_tokens=None), 429, "call_too_expensive")
+    facts = refused(on, worker, chat(on, worker, max_tokens=None, **BY_BYTES), 429, "call_too_expensive")
     assert facts["limit"] == "0.000010"
 
 
