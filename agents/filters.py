@@ -89,6 +89,7 @@ class CallFilter(django_filters.FilterSet):  # type: ignore[misc]
             (RUNNING, "Running"),
             (CallStatus.SETTLED, "Settled"),
             (CallStatus.REFUSED, "Refused"),
+            (CallStatus.CACHED, "Answered from the cache"),
             (FAILED, "Failed"),
             (CallStatus.VOIDED, "Not charged"),
             (CallStatus.EXPIRED, "Expired"),

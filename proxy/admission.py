@@ -26,6 +26,7 @@ from proxy.planning import Plan
 from proxy.providers.shape import ModelRequest, Route
 
 SHRINKS_MAX = 2
+SHRINKING_UNITS = frozenset({"usd", "tokens"})  # a lower output bound asks less of them
 DEADLINE_MARGIN_SECONDS = 120.0
 PARALLEL_RETRY_SECONDS = 1
 
@@ -56,7 +57,7 @@ async def admit(
 ) -> Admission:
     """Reserve the call's ceiling; raises BudgetRefusal and others of proxy.errors, or ledger.Stale.
 
-    A first refusal narrows the input bound, where it can be. Where the output bound is ours it shrinks to what the
+    A first refusal narrows the input bound, where it can be. Where the output bound may shrink it does, to what the
     budget buys, at most twice: the refusal says how much is left. seconds_max: how long the call may run.
     """
     for attempt in range(SHRINKS_MAX + 1):
@@ -78,6 +79,13 @@ async def admit(
         else:
             return Admission(call_id, plan, reservation)
     raise AssertionError("the last attempt returns or raises")
+
+
+def start_of(plan: Plan, names: Names) -> CallStart:
+    """What the book keeps of a call from its beginning on."""
+    return _start(
+        plan.caller, plan.route, plan.request, names, provider=plan.target.provider, price_version=plan.price_version
+    )
 
 
 def refused_start(
@@ -129,18 +137,15 @@ def _ask(call_id: UUID, plan: Plan, names: Names, seconds_max: float) -> Ask:
         tokens=plan.tokens_max,
         practice=caller.practice,
         deadline_seconds=seconds_max + DEADLINE_MARGIN_SECONDS,
-        start=_start(
-            caller, plan.route, plan.request, names, provider=plan.target.provider, price_version=plan.price_version
-        ),
+        start=start_of(plan, names),
     )
 
 
 def _smaller_cap(plan: Plan, facts: BudgetFacts) -> int | None:
-    """A lower bound of ours that the budget would buy now, where that is still useful."""
-    if not plan.added_cap or facts.unit != "usd" or facts.available is None:
+    """A lower output bound that the budget would buy now, where that is allowed and still useful."""
+    if facts.unit not in SHRINKING_UNITS or facts.available is None:
         return None
-    cap = plan.affordable_cap(facts.available)
-    return cap if plan.useful_cap <= cap < plan.output_cap else None
+    return plan.smaller_cap(facts.available, facts.unit)
 
 
 def refusal_of(plan: Plan, names: Names, refused: BudgetRefused) -> Refusal:
@@ -164,13 +169,13 @@ def _too_many(caller: Caller, budget_id: int) -> TooManySubjects:
 
 
 def _budget_refusal(plan: Plan, refused: BudgetRefused) -> BudgetRefusal:
-    """A bound of ours counts as low as it could usefully go."""
+    """A bound that may shrink counts as low as it could usefully go."""
     facts, kind, asked = refused.facts, refused.kind, refused.asked
     affordable = None
-    if facts.unit == "usd" and facts.limit is not None:
-        affordable = plan.affordable_cap(facts.available or 0) or None
-        if plan.added_cap:
-            asked = plan.with_cap(plan.useful_cap).ceiling_pico
+    if facts.unit in SHRINKING_UNITS and facts.limit is not None:
+        affordable = plan.affordable_cap(facts.available or 0, facts.unit) or None
+        if plan.may_shrink:
+            asked = plan.least.most_of(facts.unit)
             kind = _kind(asked, facts.limit, facts.spent)
     return _REFUSALS[kind](
         agent=plan.caller.agent_name,
@@ -188,10 +193,10 @@ def _budget_refusal(plan: Plan, refused: BudgetRefused) -> BudgetRefusal:
     )
 
 
-def _kind(asked_pico: int, limit_pico: int, spent_pico: int) -> RefusalKind:
-    if asked_pico > limit_pico:
+def _kind(asked: int, limit: int, spent: int) -> RefusalKind:
+    if asked > limit:
         return RefusalKind.TOO_EXPENSIVE
-    if asked_pico > limit_pico - spent_pico:
+    if asked > limit - spent:
         return RefusalKind.EXCEEDED
     return RefusalKind.HELD_IN_FLIGHT
 

@@ -4,27 +4,34 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from agents.callers import Caller
 from agents.ledger import RefusalRow, Stale
-from proxy import admission, narrowing, planning, relay
+from proxy import admission, allowance, narrowing, planning, relay, replay
 from proxy.admission import Admission
 from proxy.errors import AgentPaused, BudgetRefusal, LedgerAway, Overloaded, Refusal
 from proxy.errors.table import TABLE
 from proxy.guards import Turn
+from proxy.guards.cache import Keeper
 from proxy.incoming import Incoming
 from proxy.names import Names, limits, meter_of, read_names
+from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
 from proxy.providers.shape import ModelRequest, Route
-from proxy.reply import Reply, budget_headers
+from proxy.reply import Reply, bound_headers, budget_headers
 
 # The first reload answers a change that this process had not seen; the others, changes made meanwhile.
 RELOADS_MAX = 3
 FREE_FRESH_SECONDS = 1.0
+# A refusal that needs no ledger may come from a snapshot that is older than what was loosened meanwhile.
 REFUSAL_FRESH_SECONDS = 0.25
 
 
 async def handle_call(process: Process, incoming: Incoming, route: Route) -> Reply:
-    """Authenticate, read, bound, reserve, forward, relay; the pump settles. Raises the refusal to answer with."""
+    """Authenticate, read, bound, look for a kept answer, reserve, forward, relay; the pump settles.
+
+    Raises the refusal to answer with.
+    """
     caller = incoming.caller = await process.keys.caller(incoming.key)
     if caller.paused:
         # Nothing will be reserved that could find the snapshot stale, and the agent may run again.
@@ -38,11 +45,14 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
         request = registry.module_of(route.endpoint).read_request(route.endpoint, body, incoming.headers)
         names = read_names(incoming.headers, caller, body_user=request.user)
         with process.running.entered(incoming.call_id, caller):
-            admitted = await _admit(process, incoming, route, request, names)
+            passed = await _admit(process, incoming, route, request, names)
     except Refusal as refusal:
         _record(process, incoming, route, request, names, refusal)
         raise
-    reply = await relay.forward(process, admitted, incoming.headers)
+    if isinstance(passed, Reply):
+        return passed
+    admitted, keeper = passed
+    reply = await relay.forward(process, admitted, incoming.headers, keeper)
     return _with_budget(reply, admitted)
 
 
@@ -57,8 +67,13 @@ async def handle_free_call(process: Process, incoming: Incoming, route: Route) -
     return await relay.forward_free(process, plan, incoming.headers)
 
 
-async def _admit(process: Process, incoming: Incoming, route: Route, request: ModelRequest, names: Names) -> Admission:
-    """Bound the call, pass the guards and hold its ceiling, under the caller's policy as the ledger knows it now."""
+async def _admit(
+    process: Process, incoming: Incoming, route: Route, request: ModelRequest, names: Names
+) -> tuple[Admission, Keeper | None] | Reply:
+    """Bound the call, pass the guards and hold its ceiling, under the caller's policy as the ledger knows it now.
+
+    Where the cache has the answer it is returned instead, and nothing is held.
+    """
     seconds_max, narrow = process.limits.time_outs.total_seconds, partial(narrowing.narrow, process)
     caller = incoming.caller
     assert caller is not None, "authenticated before anything is reserved"
@@ -69,10 +84,11 @@ async def _admit(process: Process, incoming: Incoming, route: Route, request: Mo
         if missing := [meter for meter in limits(names, caller) if meter_of(meter, caller) is None]:
             caller = incoming.caller = await process.keys.with_meters(incoming.key, caller, missing)
         try:
-            plan = planning.make_plan(
-                process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=seconds_max
-            )
-            plan = await turn.take(plan, narrow)
+            asked = await _plan(process, caller, route, request, names)
+            place = replay.place_for(process, asked, incoming.headers)
+            if place is not None and (kept := await replay.find(process, incoming, asked, place)) is not None:
+                return replay.reply_from(process, incoming, asked, names, kept)
+            plan = await turn.take(asked, narrow)
         except Refusal:
             # Nothing was reserved that could have found the snapshot stale; a rate, a key or a guard may be new.
             fresh = await process.keys.caller(incoming.key, fresh_seconds=REFUSAL_FRESH_SECONDS)
@@ -85,16 +101,26 @@ async def _admit(process: Process, incoming: Incoming, route: Route, request: Mo
                 admitted = await admission.admit(
                     process.ledger, incoming.call_id, plan, names, narrow=narrow, seconds_max=seconds_max
                 )
-            return replace(admitted, turn=turn)
         except Stale:
             caller = incoming.caller = await process.keys.reloaded(incoming.key, caller)
+        else:
+            return replace(admitted, turn=turn), replay.keeper_for(process, place, asked, admitted)
     raise Overloaded(hint="The agent's settings kept changing.")
+
+
+async def _plan(process: Process, caller: Caller, route: Route, request: ModelRequest, names: Names) -> Plan:
+    """Bound the call within what its agent may do; raises the refusals that need no ledger."""
+    allowance.check_names(caller, names)
+    seconds_max = process.limits.time_outs.total_seconds
+    plan = planning.make_plan(process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=seconds_max)
+    return await narrowing.within_limits(process, plan)
 
 
 def _with_budget(reply: Reply, admitted: Admission) -> Reply:
     reply.headers += budget_headers(admitted.reservation.tightest)
-    if admitted.plan.added_cap:
-        reply.headers.append((b"x-awx-max-output-tokens", str(admitted.plan.output_cap).encode()))
+    reply.headers += bound_headers(admitted.plan.our_cap)
+    if replay.is_on(admitted.plan.caller):
+        reply.headers.append(replay.MISS)
     return reply
 
 

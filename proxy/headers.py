@@ -97,6 +97,7 @@ BETAS = frozenset(
         "thinking-token-count-2026-05-13",
         "token-counting-2024-11-01",
         "token-efficient-tools-2025-02-19",
+        "web-fetch-2025-09-10",
     }
 )
 

@@ -9,7 +9,7 @@ from agents.ledger.terms import USD_PICO_MAX
 from agents.money import usd_display
 from agents.pricing import Bound, PriceRow
 from agents.pricing.custom import is_custom
-from proxy import bounds
+from proxy import allowance, bounds
 from proxy.errors import UnboundedCall, UnpricedFeature
 from proxy.prices import Prices
 from proxy.providers import registry
@@ -23,8 +23,9 @@ _OWN_RATE_HINT = "The model has a rate of its own, which is for plain calls of t
 class Plan:
     """How one call would be forwarded.
 
-    output_cap: tokens for one choice; added_cap: it is ours, the client named none; useful_cap: the lowest of ours
-    that leaves room for an answer. counted: the input bound comes from a tokenizer, else from bytes.
+    output_cap: tokens for one choice. may_shrink: it may be lowered, because it is ours or because the agent clamps
+    what its clients name; useful_cap: not below this, so that there is room for an answer.
+    counted: the input bound comes from a tokenizer, else from bytes.
     """
 
     caller: Caller
@@ -34,7 +35,7 @@ class Plan:
     outgoing: Outgoing
     rows: tuple[PriceRow, ...]
     output_cap: int
-    added_cap: bool
+    may_shrink: bool
     useful_cap: int
     bound: Bound
     ceiling_pico: int
@@ -44,7 +45,17 @@ class Plan:
     @property
     def tokens_max(self) -> int:
         """Tokens read and written at most."""
-        return self.bound.input_tokens + self.bound.output_tokens
+        return sum(self.reach)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Tokens read and tokens written at most, what hosted tools feed back included."""
+        return pricing.tokens_max(self.rows, self.bound)
+
+    @property
+    def our_cap(self) -> int | None:
+        """The output bound, where it is not as the client named it: added or lowered."""
+        return None if self.output_cap == self.request.output_cap or not self.may_shrink else self.output_cap
 
     @property
     def priced_model(self) -> str:
@@ -54,18 +65,35 @@ class Plan:
     @property
     def body(self) -> bytes:
         """What is sent."""
-        return self.outgoing.send(self.output_cap if self.added_cap else None)
+        return self.outgoing.send(self.our_cap)
 
-    def affordable_cap(self, available_pico: int) -> int:
-        """The output bound for one choice that an amount buys; 0 when not even the input fits."""
+    def most_of(self, unit: str) -> int:
+        """What the call asks of a budget at most. unit: "usd" (pico-dollars) or "tokens"."""
+        return self.ceiling_pico if unit == "usd" else self.tokens_max
+
+    def affordable_cap(self, available: int, unit: str) -> int:
+        """The output bound for one choice that an amount of the unit buys; 0 when not even the input fits."""
         request = self.request
         # The number itself is part of the body: a shorter one never makes it longer.
         bound = self.outgoing.bound(self.output_cap)
-        tokens = pricing.affordable_output(self.rows, bound, request.tiers, request.speed, request.geo, available_pico)
+        if unit == "usd":
+            tokens = pricing.affordable_output(self.rows, bound, request.tiers, request.speed, request.geo, available)
+        else:
+            read, written_for_each = pricing.tokens_max(self.rows, replace(bound, output_tokens=1))
+            tokens = (available - read) // written_for_each
         return max(0, tokens // request.choices - request.extra_output_tokens)
 
+    def smaller_cap(self, available: int, unit: str) -> int | None:
+        """A lower output bound that an amount of the unit buys, where the call may have one and it is still useful."""
+        if not self.may_shrink:
+            return None
+        cap = self.affordable_cap(available, unit)
+        if cap < self.useful_cap and self.least.most_of(unit) <= available:
+            cap = self.useful_cap  # its number is shorter, and so is the body
+        return cap if self.useful_cap <= cap < self.output_cap else None
+
     def with_cap(self, output_cap: int) -> "Plan":
-        """The same call under another bound of ours."""
+        """The same call under another output bound."""
         bound = self.outgoing.bound(output_cap)
         return replace(self, output_cap=output_cap, bound=bound, ceiling_pico=_ceiling(self.rows, self.request, bound))
 
@@ -74,6 +102,11 @@ class Plan:
         by_bytes = bounds.input_tokens(len(self.outgoing.body), self.request.hidden, 0)
         outgoing = replace(self.outgoing, input_tokens=self.outgoing.input_tokens - by_bytes + text_tokens)
         return replace(self, outgoing=outgoing, counted=True).with_cap(self.output_cap)
+
+    @property
+    def least(self) -> "Plan":
+        """The same call under the lowest output bound that it may have."""
+        return self.with_cap(self.useful_cap) if self.may_shrink else self
 
 
 def make_plan(
@@ -84,11 +117,12 @@ def make_plan(
     now: aware; seconds_max: how long the call may run, since the price may change meanwhile.
     """
     target = choose_target(prices, caller, route, request.model)
+    allowance.check_model(caller, target)
+    request = allowance.with_tool_uses(caller, request)
     until = now + timedelta(seconds=seconds_max)
     rows = tuple(prices.rows_between(target.provider, target.model, now, until, caller.rates))
     outgoing = registry.module_of(route.endpoint).prepare(request, target)
-    added = request.output_cap is None
-    cap = _default_cap(rows, caller) if request.output_cap is None else request.output_cap
+    cap = allowance.output_cap(caller, request, model_max=_model_max(rows))
     bound = outgoing.bound(cap)
     return Plan(
         caller=caller,
@@ -98,17 +132,38 @@ def make_plan(
         outgoing=outgoing,
         rows=rows,
         output_cap=cap,
-        added_cap=added,
-        useful_cap=min(bounds.USEFUL_CAP_MIN, cap),
+        may_shrink=request.output_cap is None or caller.guards.clamp_output,
+        useful_cap=min(cap, max(bounds.USEFUL_CAP_MIN, request.output_cap_least)),
         bound=bound,
         ceiling_pico=_ceiling(rows, request, bound),
         price_version=prices.version,
     )
 
 
+def within_limits(plan: Plan) -> Plan:
+    """The plan under what its agent may take for one call; raises CallTooExpensive.
+
+    An output bound that may shrink does so first.
+    """
+    caller, guards = plan.caller, plan.caller.guards
+    input_max = guards.max_input_tokens
+    if input_max is not None:
+        input_tokens, _ = plan.reach
+        if input_tokens > input_max:
+            raise allowance.over_limit(caller, "tokens", limit=input_max, asked=input_tokens)
+    most_pico = guards.max_ceiling_pico
+    if most_pico is None or plan.ceiling_pico <= most_pico:
+        return plan
+    if (cap := plan.smaller_cap(most_pico, "usd")) is not None:
+        return plan.with_cap(cap)
+    affordable = plan.affordable_cap(most_pico, "usd") or None
+    raise allowance.over_limit(caller, "usd", limit=most_pico, asked=plan.least.ceiling_pico, affordable=affordable)
+
+
 def free_plan(prices: Prices, caller: Caller, route: Route, request: ModelRequest) -> Plan:
     """How a request of an endpoint that costs nothing is forwarded."""
     target = choose_target(prices, caller, route, request.model)
+    allowance.check_model(caller, target)
     outgoing = registry.module_of(route.endpoint).prepare(request, target)
     return Plan(caller, route, request, target, outgoing, (), 0, False, 0, _NOTHING, 0, prices.version)
 
@@ -128,12 +183,12 @@ def can_serve(prices: Prices, caller: Caller, route: Route) -> list[str]:
     """The priced models that the caller can reach in the route's dialect."""
     speakers = registry.PROVIDERS[route.endpoint.dialect]
     connected = [name for name in speakers if caller.practice or name in caller.credentials]
-    return [model for name in connected for model in prices.models(name, caller.rates)]
+    models = (Target(name, model) for name in connected for model in prices.models(name, caller.rates))
+    return [target.model for target in models if allowance.may_use(caller, target)]
 
 
-def _default_cap(rows: tuple[PriceRow, ...], caller: Caller) -> int:
-    limits = [row.output_limit for row in rows if row.output_limit is not None]
-    return bounds.added_cap(model_max=min(limits, default=None), default_cap=caller.default_output, affordable=None)
+def _model_max(rows: tuple[PriceRow, ...]) -> int | None:
+    return min((row.output_limit for row in rows if row.output_limit is not None), default=None)
 
 
 def _ceiling(rows: tuple[PriceRow, ...], request: ModelRequest, bound: Bound) -> int:

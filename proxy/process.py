@@ -16,6 +16,7 @@ from agents.pricebook import BOOK_PATH, current_book
 from proxy.authenticate import Authenticator
 from proxy.counter import TokenCounter
 from proxy.guards import ANSWER_SECONDS, Gate
+from proxy.guards.cache import AnswerCache
 from proxy.prices import Prices
 from proxy.running import Running
 from proxy.upstream import TimeOuts, Upstream
@@ -38,13 +39,15 @@ class Limits:
     """Bounds in time and number of one process.
 
     drain_seconds: how long a provider is read on for the bill alone after its client left; stop_seconds: how long
-    running calls may end by themselves at a stop; guards_seconds: how long a call waits for Valkey.
+    running calls may end by themselves at a stop; guards_seconds, store_seconds: how long a call waits for Valkey to
+    count it, or to find its answer.
     """
 
     time_outs: TimeOuts = field(default_factory=TimeOuts)
     drain_seconds: float = 600.0
     slow_reader_seconds: float = 30.0
     stop_seconds: float = 120.0
+    store_seconds: float = 0.05
     drains_max: int = 1_000
     guards_seconds: float = ANSWER_SECONDS
 
@@ -53,13 +56,14 @@ class Process:
     """Made and stopped with the server's lifespan; all calls share it."""
 
     def __init__(
-        self, *, ledger: Ledger, upstream: Upstream, prices: Prices, base_urls: Mapping[str, str], site_url: str,
-        limits: Limits, guards: Gate,
+        self, *, ledger: Ledger, upstream: Upstream, prices: Prices, cache: AnswerCache, base_urls: Mapping[str, str],
+        site_url: str, limits: Limits, guards: Gate,
     ) -> None:  # fmt: skip
         self.ledger = ledger
         self.guards = guards
         self.upstream = upstream
         self.prices = prices
+        self.cache = cache
         self.keys = Authenticator()
         self.counter = TokenCounter()
         self.base_urls = base_urls
@@ -96,6 +100,7 @@ class Process:
         await self.guards.stop()
         await self.ledger.stop(grace_seconds=LEDGER_STOP_SECONDS)
         await self.upstream.close()
+        await self.cache.close()
         self.keys.close()
         self.counter.close()
 
@@ -148,6 +153,7 @@ def process_from_settings() -> Process:
         ledger=ledger,
         upstream=Upstream(allow_private=settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS, time_outs=limits.time_outs),
         prices=Prices(current_book()),
+        cache=AnswerCache(settings.REDIS_URL, seconds_max=limits.store_seconds),
         base_urls={name: (overrides[name] or url).rstrip("/") for name, url in PROVIDER_BASE_URLS.items()},
         site_url=settings.SITE_URL.rstrip("/"),
         limits=limits,
@@ -156,7 +162,7 @@ def process_from_settings() -> Process:
 
 
 def _limits(seconds: Mapping[str, float]) -> Limits:
-    """Time-outs by name where the operator's differ: connect, first_byte, between_bytes, total, drain, stop, guards."""
+    """Time-outs by name where the operator's differ: those of Limits and TimeOuts without `_seconds`."""
     ours, theirs = Limits(), TimeOuts()
     return Limits(
         time_outs=TimeOuts(
@@ -169,6 +175,7 @@ def _limits(seconds: Mapping[str, float]) -> Limits:
         slow_reader_seconds=seconds.get("slow_reader", ours.slow_reader_seconds),
         stop_seconds=seconds.get("stop", ours.stop_seconds),
         guards_seconds=seconds.get("guards", ours.guards_seconds),
+        store_seconds=seconds.get("store", ours.store_seconds),
     )
 
 

@@ -12,10 +12,11 @@ from proxy.admission import Admission
 from proxy.bill import Bill
 from proxy.channel import Channel
 from proxy.errors import Refusal, UpstreamCut, UpstreamKeyRejected, render_stream_error
+from proxy.guards.cache import Keeper
 from proxy.planning import Plan
 from proxy.process import PROVIDERS_PAGE, Process
 from proxy.providers import registry
-from proxy.providers.shape import Metered, ModelRequest, StreamMeter
+from proxy.providers.shape import Basis, Metered, ModelRequest, StreamMeter
 from proxy.reply import Reply, cost_header
 from proxy.sending import ProviderAnswer, ask_provider, failure, headers_for_client, request_id
 from proxy.upstream import CutOff, NothingSent, UpstreamFailed
@@ -29,10 +30,15 @@ PERHAPS_BILLED = frozenset({408, 504})
 CUT_HINT = "It was stopped while this call ran; what the provider may bill for the call is charged."
 
 
-async def forward(process: Process, admission: Admission, client_headers: Mapping[str, str]) -> Reply:
-    """Start the call's pump and return the answer as soon as its head is known; raises what the client is told."""
+async def forward(
+    process: Process, admission: Admission, client_headers: Mapping[str, str], keeper: Keeper | None = None
+) -> Reply:
+    """Start the call's pump and return the answer as soon as its head is known; raises what the client is told.
+
+    keeper: where the answer may be given again.
+    """
     head: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-    pump = process.run_pump(_Pump(process, admission, client_headers, head).run())
+    pump = process.run_pump(_Pump(process, admission, client_headers, head, keeper).run())
     pump.add_done_callback(lambda _: process.running.leave(admission.call_id))
     return await head
 
@@ -53,8 +59,9 @@ class _Pump:
     """One admitted call from its forwarding to the end of its reservation."""
 
     def __init__(
-        self, process: Process, admission: Admission, client_headers: Mapping[str, str], head: asyncio.Future[Reply]
-    ) -> None:
+        self, process: Process, admission: Admission, client_headers: Mapping[str, str], head: asyncio.Future[Reply],
+        keeper: Keeper | None,
+    ) -> None:  # fmt: skip
         self._process = process
         self._admission = admission
         self._client_headers = client_headers
@@ -62,6 +69,7 @@ class _Pump:
         self._request: ModelRequest = admission.plan.request
         self._module = registry.module_of(admission.plan.route.endpoint)
         self._head = head
+        self._keeper = keeper
         self._bill = Bill(process.ledger, process.prices, admission)
         self._running = process.running.enter(admission.call_id, admission.plan.caller)
 
@@ -132,8 +140,11 @@ class _Pump:
             self._bill.charge_ceiling(failed.reason)
             raise failure(failed, self._plan, self._process.limits.time_outs) from failed
         self._bill.note_first_byte()
-        cost_pico = self._bill.charge(self._module.read_answer(self._request, body))
+        metered = self._module.read_answer(self._request, body)
+        cost_pico = self._bill.charge(metered)
         self._answer(Reply(answer.status, [*headers_for_client(answer), cost_header(cost_pico)], body))
+        self._copy(body)
+        await self._keep(answer, metered, cost_pico)
 
     async def _relay_stream(self, answer: ProviderAnswer) -> None:
         channel, meter = Channel(), self._module.stream_meter(self._request)
@@ -141,11 +152,13 @@ class _Pump:
         try:
             reason = await self._pass_on(answer, meter, channel)
             metered = meter.finish()
-            self._bill.charge(metered, reason=reason or _incomplete(metered))
+            cost_pico = self._bill.charge(metered, reason=reason or _incomplete(metered))
             if not metered.finished and metered.error is None:
                 await channel.put(self._error_event(UpstreamCut(provider=self._plan.target.provider)))
         finally:
             channel.end(b"" if self._bill.ended else self._cut_stream(meter, channel))
+        if not reason:
+            await self._keep(answer, metered, cost_pico)
 
     async def _pass_on(self, answer: ProviderAnswer, meter: StreamMeter, channel: Channel) -> str:
         """Feed meter and client until the provider ends; returns why it ended early, empty where it did not."""
@@ -153,10 +166,12 @@ class _Pump:
             while chunk := await answer.read_some():
                 self._bill.note_first_byte()
                 if seen := meter.feed(chunk):
+                    self._copy(seen)
                     await channel.put(seen)
         except CutOff as failed:
             return failed.reason
         if rest := meter.flush():
+            self._copy(rest)
             await channel.put(rest)
         return ""
 
@@ -169,6 +184,16 @@ class _Pump:
         reason = self._running.cut_reason or ("drain_ended" if channel.abandoned else "stopped")
         self._bill.charge(metered, reason="" if metered.finished else reason)
         return b"" if refusal is None or metered.finished else self._error_event(refusal)
+
+    def _copy(self, seen: bytes) -> None:
+        if self._keeper is not None:
+            self._keeper.add(seen)
+
+    async def _keep(self, answer: ProviderAnswer, metered: Metered, cost_pico: int) -> None:
+        """Keep the answer for the next who asks the same: only a whole one whose bill is known. Nobody waits for it."""
+        is_whole = metered.finished and metered.error is None and metered.basis is Basis.USAGE
+        if self._keeper is not None and is_whole:
+            await self._keeper.keep(answer.status, answer.headers.get("content-type", ""), cost_pico)
 
     def _error_event(self, refusal: Refusal) -> bytes:
         """The event that ends a stream early, perhaps in the middle of a line."""

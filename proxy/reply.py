@@ -50,8 +50,8 @@ def budget_headers(tightest: BudgetFacts | None) -> RawHeaders:
 
 
 def refusal_headers(refusal: BudgetRefusal) -> RawHeaders:
-    """The dollar budget that refused."""
-    if refusal.unit != "usd":
+    """The dollar budget that refused; none for a limit of each call."""
+    if refusal.unit != "usd" or refusal.is_of_call:
         return []
     return _budget_headers(refusal.limit, refusal.available, refusal.resets_at)
 
@@ -64,6 +64,11 @@ def _budget_headers(limit_pico: int, remaining_pico: int, resets_at: datetime | 
     if resets_at is not None:
         headers.append((b"x-awx-budget-reset", _rfc3339(resets_at)))
     return headers
+
+
+def bound_headers(our_cap: int | None) -> RawHeaders:
+    """The output bound in tokens, where it is not as the client named it."""
+    return [] if our_cap is None else [(b"x-awx-max-output-tokens", str(our_cap).encode())]
 
 
 def cost_header(cost_pico: int) -> tuple[bytes, bytes]:

@@ -68,14 +68,18 @@ async def ask_provider(process: Process, plan: Plan, client_headers: Mapping[str
     if plan.caller.practice:
         return PracticeAnswer(sandbox.answer(plan.request, plan.target, body))
     credential = plan.caller.credentials[plan.target.provider]
-    base_url = credential.base_url or process.base_urls[plan.target.provider]
     module = registry.module_of(plan.route.endpoint)
     return await process.upstream.send(
         plan.route.endpoint.method,
-        base_url + plan.route.upstream_path,
+        base_url_of(process, plan) + plan.route.upstream_path,
         headers.to_provider(client_headers, module.key_headers(credential.api_key)),
         body,
     )
+
+
+def base_url_of(process: Process, plan: Plan) -> str:
+    """Where the provider's API is: the credential's own address, or the usual one; not for practice calls."""
+    return plan.caller.credentials[plan.target.provider].base_url or process.base_urls[plan.target.provider]
 
 
 def headers_for_client(answer: ProviderAnswer) -> RawHeaders:

@@ -29,6 +29,8 @@ QUERIES = {
             WHEN 'voided' THEN cost_pico <> 0 OR counted <> 0 OR tokens <> 0 OR seq <> 0
             WHEN 'expired' THEN cost_pico <> held_pico OR counted <> 1 OR seq <> 0
             WHEN 'refused' THEN cost_pico <> 0 OR counted <> 0 OR cardinality(balance_ids) > 0 OR seq <> 0
+            WHEN 'cached' THEN cost_pico <> 0 OR counted <> 0 OR cardinality(balance_ids) > 0 OR held_pico <> 0
+                OR tokens <> 0 OR seq <> 0
             ELSE seq = 0 END
         """,
     ),
@@ -40,7 +42,7 @@ QUERIES = {
         "every admitted call counts against a balance of its organisation",
         """
         SELECT call_id, 'counts against no balance of its organisation' FROM call c
-        WHERE seq = 0 AND status NOT IN ('refused', 'voided') AND NOT EXISTS (
+        WHERE seq = 0 AND status NOT IN ('refused', 'voided', 'cached') AND NOT EXISTS (
             SELECT 1 FROM budget b WHERE b.organization_id = c.organization_id AND b.id IN (
                 SELECT l.budget_id FROM balance l WHERE l.id = ANY (c.balance_ids)))
             AND EXISTS (SELECT 1 FROM balance l WHERE l.id = ANY (c.balance_ids))

@@ -14,13 +14,23 @@ from agents.ledger.faults import InjectedFault, fault
 from agents.ledger.reservation import Reservation
 from agents.ledger.service import Ledger
 from agents.ledger.stops import Stop, StopListener
-from agents.ledger.terms import Ask, BudgetFacts, CallEnd, CallStart, CallState, RefusalRow, SessionFacts
+from agents.ledger.terms import (
+    Ask,
+    BudgetFacts,
+    CachedRow,
+    CallEnd,
+    CallStart,
+    CallState,
+    RefusalRow,
+    SessionFacts,
+)
 
 __all__ = [
     "AlreadyEnded",
     "Ask",
     "BudgetFacts",
     "BudgetRefused",
+    "CachedRow",
     "CallEnd",
     "CallStart",
     "CallState",

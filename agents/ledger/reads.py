@@ -56,6 +56,12 @@ SELECT balance_id FROM ledger_open_balances(%(budgets)s::bigint[], %(subjects)s:
 """
 RECORD_USAGE = "SELECT ledger_record_usage(%(row)s::jsonb, %(balances)s::bigint[])"
 
+IS_CURRENT = """
+SELECT ledger_is_current(ledger_clock(), ARRAY[%(organization)s]::uuid[], ARRAY[%(agent)s]::uuid[],
+                         ARRAY[%(organization_version)s]::bigint[], ARRAY[%(agent_version)s]::bigint[],
+                         ARRAY[%(call)s]::uuid[])
+"""
+
 RUNNING = """
 SELECT call_id, 'running', 'none', 0, usd_pico, coalesce(start->>'provider', ''), coalesce(start->>'model', ''),
        reserved_at, NULL::timestamptz, '', NULL::smallint, 0, 0, 0, 0, 0, 0
@@ -135,6 +141,14 @@ class Reader:
             if outcome != "window_over":
                 return str(outcome)
         raise LedgerAway
+
+    async def is_current(self, call_id: UUID, of: tuple[UUID, UUID], versions: tuple[int, int]) -> bool:
+        """Return whether a snapshot may still be acted by. of, versions: organisation first, then agent."""
+        values = {
+            "call": call_id, "organization": of[0], "agent": of[1], "organization_version": versions[0],
+            "agent_version": versions[1],
+        }  # fmt: skip
+        return bool((await self._fetch(IS_CURRENT, values))[0][0])
 
     async def call_state(self, call_id: UUID, agent_id: UUID) -> CallState | None:
         """Return a call of that agent, None when it has no such call."""

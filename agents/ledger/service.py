@@ -13,7 +13,17 @@ from agents.ledger.connection import conninfo_of_django
 from agents.ledger.errors import LedgerAway
 from agents.ledger.faults import fault
 from agents.ledger.reads import Reader
-from agents.ledger.terms import USD_PICO_MAX, Ask, BudgetFacts, CallEnd, CallStart, CallState, RefusalRow, SessionFacts
+from agents.ledger.terms import (
+    USD_PICO_MAX,
+    Ask,
+    BudgetFacts,
+    CachedRow,
+    CallEnd,
+    CallStart,
+    CallState,
+    RefusalRow,
+    SessionFacts,
+)
 from agents.ledger.upkeep import Upkeep
 from agents.ledger.wire import Row, ending_row, recorded_row, start_row
 
@@ -115,7 +125,19 @@ class Ledger:
         """Let everybody see that this process's guards count alone, because Valkey is away; None: it is back."""
         self.upkeep.note_degraded(since)
 
+    def record_cached(self, cached: CachedRow) -> None:
+        """Book a call that the cache answered, some time soon."""
+        self.upkeep.refusals.add(cached, asyncio.get_running_loop().time())
+
     # Questions
+
+    async def is_current(
+        self, call_id: UUID, *, organization_id: UUID, agent_id: UUID, organization_version: int, agent_version: int
+    ) -> bool:
+        """Whether a call that will hold nothing may pass: agent and organisation are as seen, and not paused."""
+        return await self._reader.is_current(
+            call_id, (organization_id, agent_id), (organization_version, agent_version)
+        )
 
     async def balances_of(self, budgets: Sequence[tuple[int, str]], practice: bool = False) -> list[BudgetFacts]:
         """Return how budgets (pairs of id and subject) stand, an agent's own first."""

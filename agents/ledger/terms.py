@@ -144,6 +144,23 @@ class SessionFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CachedRow:
+    """A call that was answered from the cache: it held nothing and cost nothing.
+
+    saved_pico: what the answer cost when it was made; original_id: the call that made it.
+    """
+
+    call_id: UUID
+    organization_id: UUID
+    agent_id: UUID
+    http_status: int
+    start: CallStart = field(default_factory=CallStart)
+    saved_pico: int = 0
+    original_id: str = ""
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallState:
     """A call as its agent may see it: running, or as the book has it with corrections counted in."""
 

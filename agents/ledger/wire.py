@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from agents.ledger.terms import CallEnd, CallStart, RefusalRow
+    from agents.ledger.terms import CachedRow, CallEnd, CallStart, RefusalRow
 
 FLUSH = """
 SELECT flushed_at, outcomes, codes, limits, spent, held, rooms, refused_at, refused_spent, refused_held
@@ -139,12 +139,33 @@ def refusal_row(refusal: RefusalRow, repeat_count: int, asked_pico: int) -> Row:
         "call_id": refusal.call_id,
         "organization_id": refusal.organization_id,
         "agent_id": refusal.agent_id,
+        "status": "refused",
         "reason": refusal.reason[: _LENGTHS["reason"]],
         "http_status": refusal.http_status,
         "practice": refusal.practice,
         "held_pico": asked_pico,
         "repeat_count": repeat_count,
         "facts": refusal.facts,
+    }
+
+
+def cached_row(cached: CachedRow, repeat_count: int, saved_pico: int) -> Row:
+    """Return the columns of a call that was answered from the cache, which may stand for several.
+
+    saved_pico: the sum of what they would have cost.
+    """
+    facts = {"saved_pico": saved_pico} | ({"original": cached.original_id} if cached.original_id else {})
+    return start_row(cached.start) | {
+        "call_id": cached.call_id,
+        "organization_id": cached.organization_id,
+        "agent_id": cached.agent_id,
+        "status": "cached",
+        "http_status": cached.http_status,
+        "practice": False,
+        "held_pico": 0,
+        "repeat_count": repeat_count,
+        "duration_ms": cached.duration_ms,
+        "facts": facts,
     }
 
 

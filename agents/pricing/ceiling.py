@@ -53,6 +53,16 @@ def affordable_output(
     return min(affordable, default=OUTPUT_TOKENS_MAX)
 
 
+def tokens_max(rows: Sequence[PriceRow], bound: Bound) -> tuple[int, int]:
+    """Tokens that the call can read and write at most, what hosted tools feed back included.
+
+    rows: as for ceiling_pico; without any, nothing is known beyond the bound. Raises UnpricedFeature.
+    """
+    worst = [_input_worst(row, bound) for row in rows] or [(bound.input_tokens, 1)]
+    passes = max(passes for _, passes in worst)
+    return max(tokens for tokens, _ in worst), bound.output_tokens * passes
+
+
 def _worst_cases(
     rows: Sequence[PriceRow], bound: Bound, tiers: Iterable[str], speed: str, geo: str
 ) -> Iterator[_Worst]:

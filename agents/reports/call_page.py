@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from agents.models import Call, PriceBookVersion
+from agents.money import parse_usd, usd_display, usd_exact
 from agents.pricebook import PriceBook, UnpricedModel, current_book
 from agents.pricing import PriceRow, UnpricedFeature
 from agents.pricing.custom import is_custom
@@ -18,6 +20,8 @@ from agents.reports.calls import Entry
 
 _TOKENS_PER_RATE = 1_000_000
 _OWN_COLUMNS = ("input", "cache_read", "cache_write", "cache_write_long", "output")
+_BUDGET_NUMBERS = (("limit", "Limit"), ("spent", "Spent then"), ("held", "Held then"))
+_CALL_NUMBERS = (("limit", "Limit for one call"), ("asked", "Asked for at most"))
 _NAMES = {
     "input": "Input",
     "cache_read": "Input read from the cache",
@@ -59,14 +63,24 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """One number of a refusal, in the budget's unit: for people, and with every digit."""
+
+    name: str
+    shown: str
+    exact: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallFacts:
     """What the page of a call shows beside the row itself."""
 
     priced: Priced
-    refusal: list[tuple[str, int]]
+    refusal: list[Number]
     flags: list[str]
     overrun_pico: int
     waiting_ms: int | None  # from the provider's first byte to its last
+    original_id: UUID | None  # of an answer from the cache: the call that made it
 
 
 def facts_of(entry: Entry) -> CallFacts:
@@ -80,16 +94,34 @@ def facts_of(entry: Entry) -> CallFacts:
         overrun_pico=int(facts.get("overrun_pico", 0)),
         waiting_ms=None if call.duration_ms is None or call.first_byte_ms is None
         else call.duration_ms - call.first_byte_ms,
+        original_id=_uuid(facts.get("original")) if entry.is_cached else None,
     )  # fmt: skip
 
 
-def refusal_facts(facts: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """The numbers of a refusal as (name, pico-dollars): why it did not fit."""
-    shown = []
-    for key, name in (("limit", "Limit"), ("spent", "Spent then"), ("held", "Held then")):
-        if isinstance(facts.get(key), int):
-            shown.append((name, facts[key]))
-    return shown
+def refusal_facts(facts: Mapping[str, Any]) -> list[Number]:
+    """The numbers of a refusal: why it did not fit. Those of a limit for each call are the limit and what was asked."""
+    of_call = facts.get("scope") == "call"
+    names = _CALL_NUMBERS if of_call else _BUDGET_NUMBERS
+    unit = str(facts.get("unit", "usd"))
+    return [number for key, name in names if (number := _number(name, facts.get(key), unit)) is not None]
+
+
+def _number(name: str, exact: object, unit: str) -> Number | None:
+    """A fact of a refusal, as refusals write it: exact dollars, or a count. Facts are free JSON: odd ones stay out."""
+    try:
+        if unit != "usd":
+            return Number(name, f"{int(str(exact)):,}", unit)
+        pico = exact if isinstance(exact, int) else parse_usd(str(exact))
+    except ValueError:
+        return None
+    return Number(name, usd_display(pico), f"${usd_exact(pico)}")
+
+
+def _uuid(text: object) -> UUID | None:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None
 
 
 def _priced(call: Call) -> Priced:

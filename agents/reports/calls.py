@@ -67,6 +67,16 @@ class Entry:
         return self.call.status == CallStatus.REFUSED
 
     @property
+    def is_cached(self) -> bool:
+        return self.call.status == CallStatus.CACHED
+
+    @property
+    def saved_pico(self) -> int:
+        """What the answers of this row had cost when they were made; 0 where none came from the cache."""
+        saved = (self.call.facts or {}).get("saved_pico", 0) if self.is_cached else 0
+        return saved if isinstance(saved, int) else 0
+
+    @property
     def words(self) -> str:
         """The state in words; colours only repeat it."""
         if self.call.failed and not self.is_refused:
@@ -79,6 +89,8 @@ class Entry:
             return "bad"
         if self.call.failed or self.call.status == CallStatus.EXPIRED:
             return "warn"
+        if self.is_cached:
+            return "info"
         return "good" if self.call.status == CallStatus.SETTLED else "idle"
 
 

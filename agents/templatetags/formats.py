@@ -157,7 +157,7 @@ def _largest_unit(seconds: int) -> str:
 
 _REASONS = {
     "budget_exceeded": "the budget is used up",
-    "call_too_expensive": "the call could cost more than the whole budget",
+    "call_too_expensive": "the call could cost more than one call may",
     "held_in_flight": "running calls hold the rest of the budget",
     "agent_paused": "the agent is paused",
     "agent_stopped": "the agent was stopped",
@@ -168,7 +168,8 @@ _REASONS = {
     "unsupported_endpoint": "the address is not supported",
     "provider_not_connected": "the provider is not connected",
     "unbounded_call": "the call has no upper bound",
-    "output_too_long": "the call asks for more output than the model gives",
+    "output_too_long": "the call asks for more output than the agent may",
+    "agent_required": "a header is missing that the agent requires",
     "client_gone": "the client went away",
     "key_revoked": "the key was revoked",
     "late_settle": "settled after its hold had expired",

@@ -42,7 +42,8 @@ class Refusal(Exception):
 class BudgetRefusal(Refusal):
     """A budget that cannot cover the call.
 
-    scope, name, window: as on the budgets page ("agent", "researcher", "day").
+    scope, name, window: as on the budgets page ("agent", "researcher", "day"). Scope "call": not a budget's limit but
+    the agent's for each call; `name` is then the agent, or the hosted tool whose uses are limited.
     limit, spent, held, asked: pico-dollars for the unit "usd", else tokens or calls.
     resets_at: the end of the window, aware; None for total budgets.
     time_zone: the organisation's, for the sentence.
@@ -62,6 +63,11 @@ class BudgetRefusal(Refusal):
     resets_at: datetime | None = None
     affordable_output_tokens: int | None = None
     bound: str = "bytes"
+
+    @property
+    def is_of_call(self) -> bool:
+        """Whether the limit is the agent's for each call."""
+        return self.scope == "call"
 
     @property
     def available(self) -> int:
@@ -100,7 +106,11 @@ class BudgetRefusal(Refusal):
         return usd_exact(amount) if self.unit == "usd" else str(amount)
 
     def _shown(self, amount: int) -> str:
-        return usd_display(amount) if self.unit == "usd" else f"{amount} {self.unit}"
+        if self.unit == "usd":
+            return usd_display(amount)
+        if self.is_of_call:
+            return f"{amount} input tokens" if self.unit == "tokens" else f"{amount} uses of {self.name}"
+        return f"{amount} {self.unit}"
 
     def _affordable(self) -> str:
         if not self.affordable_output_tokens:

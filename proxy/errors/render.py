@@ -46,7 +46,9 @@ def render_stream_error(error: Refusal, dialect: Dialect, *, call_id: str) -> by
 
 def message(error: Refusal) -> str:
     """The sentence for people: the row's, then the hint."""
-    sentence = TABLE[error.reason].sentence.format_map(error.words()).strip()
+    row = TABLE[error.reason]
+    of_call = isinstance(error, BudgetRefusal) and error.is_of_call
+    sentence = (row.sentence_of_call if of_call else row.sentence).format_map(error.words()).strip()
     return f"{sentence} {error.hint}" if error.hint else sentence
 
 

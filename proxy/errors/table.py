@@ -27,7 +27,8 @@ class Row:
 
     status: HTTP; statuses 429 of budgets become 402 where the agent says so (`may_be_402`).
     openai_code: None stands for the reason itself.
-    sentence: a template over the error's words().
+    sentence: a template over the error's words(); sentence_of_call: where the limit is not a budget's but the
+    agent's for each call.
     """
 
     status: int
@@ -39,6 +40,7 @@ class Row:
     wait: Wait
     sentence: str
     may_be_402: bool = False
+    sentence_of_call: str = ""
 
 
 def _forbidden(sentence: str) -> Row:
@@ -68,9 +70,12 @@ def _limited(sentence: str, *, retry: bool = False, wait: Wait = Wait.NONE) -> R
     return Row(429, "rate_limit_exceeded", None, "rate_limit_error", "RESOURCE_EXHAUSTED", retry, wait, sentence)
 
 
-def _quota(sentence: str, wait: Wait) -> Row:
+def _quota(sentence: str, wait: Wait, *, of_call: str = "") -> Row:
     code = "insufficient_quota"
-    return Row(429, code, code, "billing_error", "RESOURCE_EXHAUSTED", False, wait, sentence, may_be_402=True)
+    return Row(
+        429, code, code, "billing_error", "RESOURCE_EXHAUSTED", False, wait, sentence, may_be_402=True,
+        sentence_of_call=of_call,
+    )  # fmt: skip
 
 
 def _server(status: int, sentence: str, *, retry: bool = False, wait: Wait = Wait.NONE) -> Row:
@@ -91,6 +96,8 @@ TABLE: dict[str, Row] = {
         _BUDGET + "; this call may cost up to {asked}, more than one call may.{affordable}"
         " Lower its output bound or its input, or raise the limit. {resets}",
         Wait.NONE,
+        of_call="Agent {agent} may use at most {limit} for one call; this call may use up to {asked}.{affordable}"
+        " Ask for less, or raise the limit on the agent's page.",
     ),
     "held_in_flight": _limited(
         _BUDGET + " by running calls; this call may cost up to {asked} and will fit when they settle."

@@ -47,9 +47,9 @@ def ask_of(plan: Plan, session: str, *, held_ms: int, waited_ms: int) -> Ask | N
 
 
 def fitted(plan: Plan) -> Plan:
-    """The plan under an output bound of ours that fits into a minute's tokens; a client's own bound stays."""
+    """The plan under an output bound that fits into a minute's tokens, where it may be lowered."""
     limit, request = plan.caller.guards.tokens_per_minute, plan.request
-    if limit is None or not plan.added_cap or plan.tokens_max <= limit:
+    if limit is None or not plan.may_shrink or plan.tokens_max <= limit:
         return plan
     cap = (limit - plan.bound.input_tokens) // request.choices - request.extra_output_tokens
     return plan.with_cap(cap) if cap >= plan.useful_cap else plan

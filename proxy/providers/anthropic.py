@@ -45,9 +45,11 @@ def read_request(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) ->
         body=parsed,
         stream=flag(parsed, "stream"),
         output_cap=cap,
+        output_cap_least=checks.thinking_tokens(parsed) + 1,
         speed=checks.speed_of(parsed),
         geo=checks.geo_of(parsed),
         cache_ttl_long=_asks_long_cache(body, parsed),
+        hosted_tools=checks.hosted_tools(parsed),
         hidden=checks.hidden_input(parsed, growth),
         user=word(table(parsed, "metadata"), "user_id"),
         facts=facts_of(body, parsed, system=[parsed.get("system")]),
@@ -55,8 +57,11 @@ def read_request(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) ->
 
 
 def prepare(request: ModelRequest, target: Target) -> Outgoing:
-    """Serialise for a target: its model id, standard capacity, and a place where the model takes one."""
+    """Serialise for a target: its model id, standard capacity, a place where the model takes one, uses of tools."""
+    assert all(request.hosted_tools.values()), "every hosted tool has a bound before its request is serialised"
     body = request.body | {"model": target.model}
+    if request.hosted_tools:
+        body["tools"] = checks.with_uses(body["tools"], request.hosted_tools)
     if request.endpoint.priced:
         if body.get("service_tier") in (None, "auto"):
             body["service_tier"] = "standard_only"

@@ -1,11 +1,12 @@
 """Which fields of a message request move its price, and what becomes of them."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from proxy.bounds import Hidden, Image, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
-from proxy.providers.parsing import objects, required_word, table, word
+from proxy.providers.parsing import objects, required_word, table, whole_number, word
 
 KNOWN = frozenset(
     {
@@ -62,10 +63,16 @@ TOOL_TOKENS = (
     (re.compile(r"computer_(?:toolset_)?\d{8}"), 4_600),
     (re.compile(r"browser_toolset_\d{8}"), 7_600),
 )
+# Server tools whose uses in one call a field of the request bounds, and what their fee is called. Later versions run
+# code between the uses, as often as they like.
+HOSTED_TOOLS = {"web_search_20250305": "web_search", "web_fetch_20250910": "web_fetch"}
+USES_MAX = 10**6
 IMAGE_TOKENS_OLD, IMAGE_TOKENS_NEW = 1_568, 4_784
 FLAT_SINCE, LARGE_IMAGES_SINCE = (4, 6), (4, 7)
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?=[-@:]|$)")
 _TEXT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+# What server tools did in earlier turns: their tokens cannot be seen, but with such tools whole windows are held.
+_HOSTED_BLOCKS = frozenset({"server_tool_use", "web_search_tool_result", "web_fetch_tool_result"})
 
 
 def check_fields(body: dict[str, Any]) -> None:
@@ -100,6 +107,28 @@ def geo_of(body: dict[str, Any]) -> str:
     return geo
 
 
+def thinking_tokens(body: dict[str, Any]) -> int:
+    """The thinking budget, which must stay below the output bound; 0 without one."""
+    return whole_number(table(body, "thinking"), "budget_tokens", least=0, most=10**9) or 0
+
+
+def hosted_tools(body: dict[str, Any]) -> dict[str, int]:
+    """The server tools that can be bounded, by fee name, and the uses that the body allows each; 0: it names none."""
+    found: dict[str, int] = {}
+    for tool in objects(body, "tools"):
+        name = _hosted_name(tool)
+        if name in found:
+            raise Malformed(problem=f"'tools' holds {name} twice", param="tools")
+        if name:
+            found[name] = whole_number(tool, "max_uses", least=1, most=USES_MAX) or 0
+    return found
+
+
+def with_uses(tools: list[dict[str, Any]], uses: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The tools with a bound on each hosted one. uses: by fee name."""
+    return [{**tool, "max_uses": uses[name]} if (name := _hosted_name(tool)) else tool for tool in tools]
+
+
 def is_flat_priced(model: str) -> bool:
     """Whether the model takes inference_geo and has one price for every context length (4.6 and later)."""
     version = _version(model)
@@ -117,7 +146,7 @@ def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
     messages = objects(body, "messages")
     if not messages:
         raise Malformed(problem="'messages' must be a list with at least one message", param="messages")
-    reader = _Blocks()
+    reader = _Blocks(after_hosted_tools=bool(hosted_tools(body)))
     reader.read(body.get("system"), "system")
     for index, message in enumerate(messages):
         reader.read(message.get("content"), f"messages[{index}].content")
@@ -136,12 +165,20 @@ def _tool_tokens(tool: dict[str, Any]) -> int:
     if callers not in (None, ["direct"]):
         raise UnpricedFeature(feature="tools called by code", param="tools", hint="Leave allowed_callers out.")
     kind = tool.get("type")
-    if kind in (None, "custom"):
+    if kind in (None, "custom") or _hosted_name(tool):
         return 0
     for pattern, tokens in TOOL_TOKENS:
         if isinstance(kind, str) and pattern.fullmatch(kind):
             return tokens
-    raise UnpricedFeature(feature=f"the server tool {kind!r}", param="tools")
+    raise UnpricedFeature(
+        feature=f"the server tool {kind!r}", param="tools", hint=f"Those with a bound are {', '.join(HOSTED_TOOLS)}."
+    )
+
+
+def _hosted_name(tool: dict[str, Any]) -> str:
+    """The fee name of a server tool that can be bounded; empty for every other tool."""
+    kind = tool.get("type")
+    return HOSTED_TOOLS.get(kind, "") if isinstance(kind, str) else ""
 
 
 def _version(model: str) -> tuple[int, int] | None:
@@ -152,7 +189,8 @@ def _version(model: str) -> tuple[int, int] | None:
 class _Blocks:
     """Walks content blocks and gathers what their bytes do not show."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, after_hosted_tools: bool) -> None:
+        self._harmless = _TEXT_BLOCKS | _HOSTED_BLOCKS if after_hosted_tools else _TEXT_BLOCKS
         self.images: list[Image] = []
         self.media_bytes = 0
         self.argument_tokens = 0
@@ -176,7 +214,7 @@ class _Blocks:
             self._read_document(table(block, "source"), path)
         elif kind in ("tool_result", "search_result"):
             self.read(block.get("content"), f"{path}.content")
-        elif not isinstance(kind, str) or kind not in _TEXT_BLOCKS:
+        elif not isinstance(kind, str) or kind not in self._harmless:
             raise UnboundedCall(what=f"a content block of type {kind!r}", param=path)
 
     def _read_image(self, block: dict[str, Any], path: str) -> None:

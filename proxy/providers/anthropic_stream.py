@@ -77,6 +77,7 @@ class _Answer:
             problem = str(error)
         usage, circumstances = reading or (None, Circumstances())
         basis = self._basis(usage)
+        usage = None if basis is Basis.NONE else usage
         return Metered(
             usage=usage,
             circumstances=circumstances,
@@ -92,9 +93,10 @@ class _Answer:
         )
 
     def _basis(self, usage: Usage | None) -> Basis:
-        if usage is None:
-            return Basis.NONE
-        return Basis.USAGE if self._total else Basis.INPUT_ONLY
+        if usage is not None and self._total:
+            return Basis.USAGE
+        # The input that a stream begins with lacks what hosted tools feed back.
+        return Basis.NONE if usage is None or self._request.hosted_tools else Basis.INPUT_ONLY
 
     def _context(self) -> JsonObject:
         # A refusal before any output is not billed, although its usage shows tokens.

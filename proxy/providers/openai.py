@@ -68,6 +68,7 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
         body=sent,
         input_tokens=input_tokens(len(sent), request.hidden, images),
         cap_field=_cap_field(request, target),
+        cap_aliases=CAP_FIELDS,
     )
 
 

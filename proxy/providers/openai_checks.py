@@ -81,6 +81,7 @@ def check_fields(body: dict[str, Any]) -> None:
         if SUSPICIOUS.search(name) and body[name] is not None:
             raise UnpricedFeature(feature=f"the field '{name}'", param=name)
     if body.get("web_search_options") is not None:
+        # Nothing in the request bounds how often it searches.
         raise UnpricedFeature(feature="web search", param="web_search_options", hint="Leave web_search_options out.")
     modalities = body.get("modalities")
     if body.get("audio") is not None or (modalities is not None and modalities != ["text"]):

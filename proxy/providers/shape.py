@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from agents.pricing import Bound, Circumstances, Usage
 from proxy.bounds import Hidden
 from proxy.errors import Dialect
-from proxy.providers.rewriting import cap_bytes, with_cap
+from proxy.providers.rewriting import cap_bytes, with_cap, with_lower_cap
 
 JsonObject = dict[str, Any]
 
@@ -69,10 +69,13 @@ class ModelRequest:
 
     body: as the client sent it; never changed.
     output_cap: the client's own bound in tokens for one choice; None when it named none.
+    output_cap_least: that bound cannot be lowered below this without breaking the request (a thinking budget).
     choices: how many answers it asks for (`n`).
     tier, speed, geo: what it asks for, in the price book's words.
     wants_usage: False when a streaming client did not ask for usage, so that it must see none.
     extra_output_tokens: output billed beside the cap, for one choice (rejected predictions).
+    hosted_tools: uses at most, by fee name, of the tools that the provider runs itself; 0 where the body names no
+    bound. Before `prepare` each has one.
     user: the end user the body names, if any.
     """
 
@@ -81,6 +84,7 @@ class ModelRequest:
     body: JsonObject
     stream: bool = False
     output_cap: int | None = None
+    output_cap_least: int = 0
     choices: int = 1
     tier: str = "default"
     speed: str = "standard"
@@ -88,6 +92,7 @@ class ModelRequest:
     wants_usage: bool = True
     cache_ttl_long: bool = False
     extra_output_tokens: int = 0
+    hosted_tools: Mapping[str, int] = field(default_factory=dict)
     hidden: Hidden = field(default_factory=Hidden)
     user: str | None = None
     facts: CallFacts = field(default_factory=CallFacts)
@@ -104,7 +109,8 @@ class Outgoing:
 
     body: what is sent when the client named its own bound.
     input_tokens: the upper bound of what `body` makes the model read; `bound` adds the bytes of an added output bound.
-    cap_field: the body's field for an output bound that we add or lower.
+    cap_field: the body's field for an output bound that we add or lower; cap_aliases: other names of the same, which
+    the client may have used as well.
     """
 
     request: ModelRequest
@@ -112,6 +118,7 @@ class Outgoing:
     body: bytes
     input_tokens: int
     cap_field: str
+    cap_aliases: tuple[str, ...] = ()
 
     def bound(self, output_cap: int) -> Bound:
         """What the ceiling is computed from. output_cap: tokens for one choice.
@@ -124,13 +131,16 @@ class Outgoing:
             input_tokens=self.input_tokens + (cap_bytes(self.cap_field, output_cap) if added else 0),
             output_tokens=(output_cap + request.extra_output_tokens) * request.choices,
             cache_ttl_long=request.cache_ttl_long,
+            tools=request.hosted_tools,
         )
 
     def send(self, output_cap: int | None = None) -> bytes:
         """The bytes to forward. output_cap: only when it is not the client's own (added or lowered)."""
         if output_cap is None or output_cap == self.request.output_cap:
             return self.body
-        return with_cap(self.body, self.cap_field, output_cap, present=self.request.output_cap is not None)
+        if self.request.output_cap is None:
+            return with_cap(self.body, self.cap_field, output_cap)
+        return with_lower_cap(self.body, (self.cap_field, *self.cap_aliases), output_cap)
 
 
 class Basis(StrEnum):

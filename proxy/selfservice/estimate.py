@@ -6,8 +6,8 @@ from typing import Any
 
 from agents.ledger import BudgetFacts, BudgetRefused
 from agents.money import usd_exact
-from proxy import planning
-from proxy.admission import caps_of, refusal_of
+from proxy import allowance, narrowing, planning
+from proxy.admission import SHRINKING_UNITS, caps_of, refusal_of
 from proxy.errors import AgentPaused, Dialect, Refusal
 from proxy.errors.render import message
 from proxy.incoming import Incoming
@@ -27,10 +27,12 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
     route = registry.find_route("POST", _PATHS[incoming.dialect], incoming.headers)
     request = registry.module_of(route.endpoint).read_request(route.endpoint, await incoming.body(), incoming.headers)
     names = read_names(incoming.headers, caller, body_user=request.user)
+    allowance.check_names(caller, names)
     plan = planning.make_plan(
         process.prices, caller, route, request, now=datetime.now(UTC),
         seconds_max=process.limits.time_outs.total_seconds,
     )  # fmt: skip
+    plan = await narrowing.within_limits(process, plan)
     named = named_budgets(names, caller, plan.priced_model)
     balances = await process.ledger.balances_of(named, caller.practice)
     refusal = _refusal(plan, names, balances)
@@ -40,8 +42,8 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
             "provider": plan.target.provider,
             "model": plan.target.model,
             "ceiling": usd_exact(plan.ceiling_pico),
-            "input_tokens_max": plan.bound.input_tokens,
-            "output_tokens_max": plan.bound.output_tokens,
+            "input_tokens_max": plan.reach[0],
+            "output_tokens_max": plan.reach[1],
             "admitted": refusal is None,
             "refusal": _refusal_object(refusal),
             "budgets": [budget_object(facts, caller) for facts in balances],
@@ -58,7 +60,7 @@ def _refusal(plan: Plan, names: Names, balances: list[BudgetFacts]) -> Refusal |
         own = facts.limit if facts.mode == "hard" else None
         cap = caps.get(facts.budget_id)
         limit = min((one for one in (own, cap) if one is not None), default=None)
-        asked = {"usd": plan.ceiling_pico, "tokens": plan.tokens_max}.get(facts.unit, 1)
+        asked = plan.least.most_of(facts.unit) if facts.unit in SHRINKING_UNITS else 1
         if limit is not None and facts.spent + facts.held + asked > limit:
             refused = BudgetRefused(replace(facts, limit=limit), asked, by_cap=limit == cap)
             return refusal_of(plan, names, refused)

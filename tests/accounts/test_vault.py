@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from accounts.vault import SealBroken, seal, unseal
+from accounts.vault import SealBroken, digest_of, seal, seal_data, unseal, unseal_data
 
 OLD = "1:" + base64.b64encode(b"a" * 32).decode()
 NEW = "2:" + base64.b64encode(b"b" * 32).decode()
@@ -44,6 +44,31 @@ def test_a_changed_byte_breaks_the_seal(position):
 
     with pytest.raises(SealBroken):
         unseal(bytes(sealed), binding=b"acme")
+
+
+def test_data_opens_only_for_its_purpose_and_binding():
+    sealed = seal_data(b"answer", purpose="cache acme", binding=b"q-1")
+
+    assert b"answer" not in sealed
+    assert unseal_data(sealed, purpose="cache acme", binding=b"q-1") == b"answer"
+    for purpose, binding in (("cache borealis", b"q-1"), ("cache acme", b"q-2"), ("", b"q-1")):
+        with pytest.raises(SealBroken):
+            unseal_data(sealed, purpose=purpose, binding=binding)
+
+
+def test_data_still_opens_after_rotation(settings):
+    before = seal_data(b"answer", purpose="cache", binding=b"")
+    settings.SHREDDER_VAULT_KEYS = [OLD, NEW]
+
+    assert unseal_data(before, purpose="cache", binding=b"") == b"answer"
+
+
+def test_a_digest_needs_the_master_key_and_the_purpose(settings):
+    first = digest_of(b"question", purpose="cache")
+
+    assert first == digest_of(b"question", purpose="cache") != digest_of(b"question", purpose="other")
+    settings.SHREDDER_VAULT_KEYS = [NEW]
+    assert first != digest_of(b"question", purpose="cache")
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\x01", b"\x01\x01", b"\x01\x01" + b"x" * 12])

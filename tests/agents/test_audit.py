@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import call_command
 
+from accounts.ids import uuid7
 from agents import pricing, rollups
 from agents.audit import AuditReport, audit
-from agents.ledger import BudgetRefused, CallEnd, CallStart, Ledger, RefusalRow
+from agents.ledger import BudgetRefused, CachedRow, CallEnd, CallStart, Ledger, RefusalRow
 from agents.pricebook import current_book
 from tests.agents.ledger_house import USD, House, in_thread
 
@@ -42,6 +43,14 @@ async def a_day_of_work(house: House, ledger: Ledger) -> None:
             asked_pico=9 * USD,
         )
     )
+    cached = CachedRow(
+        call_id=uuid7(),
+        organization_id=refused.organization_id,
+        agent_id=refused.agent_id,
+        http_status=200,
+        saved_pico=5,
+    )
+    ledger.record_cached(cached)
     await ledger.upkeep.write_refusals()
 
 
@@ -59,6 +68,7 @@ async def test_the_audit_is_green_after_calls_of_every_fate(house: House, ledger
     assert broken(found) == {}
     assert (found.running_count, found.held_pico, found.overrun_pico) == (1, USD // 10, 0)
     assert house.sql("SELECT status, count(*) FROM call GROUP BY 1 ORDER BY 1") == [
+        ("cached", 1),
         ("corrected", 1),
         ("expired", 2),
         ("refused", 1),
@@ -89,6 +99,11 @@ async def test_the_audit_is_green_after_calls_of_every_fate(house: House, ledger
             "INSERT INTO call SELECT (jsonb_populate_record(c, jsonb_build_object('call_id', r.call_id))).*"
             " FROM call c, reservation r WHERE c.status = 'voided' LIMIT 1",
             {"ends_once"},
+        ),
+        (
+            "INSERT INTO call SELECT (jsonb_populate_record(c, jsonb_build_object('call_id', r.call_id,"
+            " 'tokens', 1))).* FROM call c, reservation r WHERE c.status = 'cached' LIMIT 1",
+            {"endings"},
         ),
         ("UPDATE balance SET practice = true WHERE budget_id = {budget} AND held > 0", {"practice", "windows"}),
     ],

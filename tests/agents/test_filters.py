@@ -38,6 +38,7 @@ def _ids(person: cast.Person, query: str) -> set[object]:
         ("cost_min=0.05", {"cost_pico": 5 * CENT, "model": "x"}),
         ("cost_max=0.001", {"cost_pico": CENT // 10, "model": "x"}),
         ("q=REQ_abc", {"provider_request_id": "req_abc9", "model": "x"}),
+        ("status=cached", {"status": CallStatus.CACHED, "model": "x", "cost_pico": 0}),
         ("status=failed", {"failed": True, "status": CallStatus.VOIDED, "model": "x", "cost_pico": 0}),
         ("model=gpt-4o-mini&cost_max=0.02&session=a", {"session": "a"}),
     ],

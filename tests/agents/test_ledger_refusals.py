@@ -1,11 +1,11 @@
-"""Refused calls reach the book: some rows each, then one that counts; and the batcher's habits."""
+"""Calls that held nothing reach the book: some rows each, then one that counts; and the batcher's habits."""
 
 import asyncio
 
 import pytest
 
 from accounts.ids import uuid7
-from agents.ledger import CallEnd, CallStart, Ledger, LedgerOverloaded, RefusalRow
+from agents.ledger import CachedRow, CallEnd, CallStart, Ledger, LedgerOverloaded, RefusalRow
 from agents.ledger import batcher as batchers
 from agents.ledger.refusals import Refusals
 from tests.agents.ledger_house import House
@@ -50,6 +50,56 @@ async def test_a_flood_of_like_refusals_is_ten_rows_that_count_all(house: House,
     assert sum(row["repeat_count"] for row in rows) == 1_001
     assert sum(row["held_pico"] for row in rows) == 5_005
     assert refusals.take() == []
+
+
+def cached(house: House, saved_pico: int = 5) -> CachedRow:
+    return CachedRow(
+        call_id=uuid7(),
+        organization_id=house.organization.pk,
+        agent_id=house.agent.pk,
+        http_status=200,
+        saved_pico=saved_pico,
+        original_id="c-1",
+        duration_ms=3,
+        start=CallStart(model="gpt-4o", provider="openai", streamed=True),
+    )
+
+
+async def test_a_cached_answer_becomes_a_row_without_balances(house: House, ledger: Ledger) -> None:
+    row = cached(house)
+    ledger.record_cached(row)
+    ledger.record_refusal(refusal(house))
+    await ledger.upkeep.write_refusals()
+    [booked] = house.book(row.call_id)
+    names = ("status", "reason", "held_pico", "cost_pico", "tokens", "counted", "balance_ids", "basis", "http_status")
+    assert tuple(booked[name] for name in names) == ("cached", "", 0, 0, 0, 0, [], "none", 200)
+    assert booked["facts"] == {"saved_pico": 5, "original": "c-1"}
+    assert (booked["duration_ms"], booked["streamed"]) == (3, True)
+    assert house.sql("SELECT count(*) FROM call WHERE status = 'refused'") == [(1,)]
+    assert house.sql("SELECT coalesce(sum(spent + held), 0)::bigint FROM balance") == [(0,)]
+
+
+async def test_cached_answers_are_told_one_by_one_until_a_thousand_a_second(house: House) -> None:
+    calls = Refusals()
+    for _ in range(2_500):
+        calls.add(cached(house), 7.5)
+    rows = calls.take()
+    assert len(rows) == 1_000
+    assert sum(row["repeat_count"] for row in rows) == 2_500
+    assert sum(row["facts"]["saved_pico"] for row in rows) == 12_500
+
+
+async def test_a_snapshot_is_current_until_something_changes(house: House, ledger: Ledger) -> None:
+    async def is_current() -> bool:
+        return await ledger.is_current(
+            uuid7(), organization_id=house.organization.pk, agent_id=house.agent.pk,
+            organization_version=house.organization.policy_version, agent_version=house.agent.policy_version,
+        )  # fmt: skip
+
+    assert await is_current()
+    for change in ("paused_at = now()", "paused_at = NULL, policy_version = policy_version + 1"):
+        house.sql(f"UPDATE agent SET {change}")
+        assert not await is_current()
 
 
 async def test_a_refusal_that_cannot_be_written_does_not_hold_up_the_others(house: House, ledger: Ledger) -> None:

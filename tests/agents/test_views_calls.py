@@ -204,12 +204,43 @@ def test_a_call_of_an_unknown_price_book_still_has_its_page() -> None:
 
 def test_a_refusal_shows_the_numbers_that_decided() -> None:
     alice = cast.alice()
-    facts = {"limit": 500 * CENT, "spent": 487 * CENT, "held": 0, "asked": 20 * CENT}
+    facts = {"scope": "agent", "unit": "usd", "limit": "5.000000", "spent": "4.870000", "held": "0.000000"}
     call = refuse_call(alice, asked_pico=20 * CENT, facts=facts)
     page = _page(alice, f"{LOG}{call.call_id}/")
     assert "Refused before it left: the budget is used up." in page
     assert "$4.87" in page
     assert "Nothing reached the provider" in page
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"scope": "call", "unit": "tokens", "limit": "8000", "asked": "12345"}, ["Limit for one call", "12,345"]),
+        ({"scope": "call", "unit": "usd", "limit": "0.010000", "asked": "0.250000"}, ["Limit for one call", "$0.25"]),
+        ({"scope": "agent", "unit": "calls", "limit": "100", "spent": "100", "held": "0"}, ["Spent then", "100"]),
+        ({"scope": "agent", "unit": "usd", "limit": "nonsense", "spent": None}, []),
+    ],
+)
+def test_a_refusal_speaks_in_the_unit_of_its_limit(facts: dict[str, object], shown: list[str]) -> None:
+    alice = cast.alice()
+    page = _page(alice, f"{LOG}{refuse_call(alice, facts=facts).call_id}/")
+    assert [words for words in shown if words not in page] == []
+
+
+def test_a_cached_answer_says_what_it_saved_and_which_call_made_it() -> None:
+    alice = cast.alice()
+    first = book_call(alice, cost_pico=3 * CENT)
+    again = book_call(
+        alice, cost_pico=0, status=CallStatus.CACHED, held_pico=0, input_tokens=0, output_tokens=0,
+        facts={"saved_pico": 3 * CENT, "original": str(first.call_id)},
+    )  # fmt: skip
+    log, page = _page(alice, f"{LOG}?status=cached"), _page(alice, f"{LOG}{again.call_id}/")
+    assert _shown_ids(log) == [str(again.call_id)]
+    assert "Answered from the cache" in log
+    assert "saved $0.0300" in log
+    assert "$0.0300" in page
+    assert f"/calls/{first.call_id}/" in page
+    assert "Basis of the cost" not in page
 
 
 def test_an_expired_call_says_how_it_was_corrected() -> None:

@@ -63,7 +63,14 @@ def tokens(body: dict[str, Any], script: Script, received_bytes: int) -> Tokens:
         cached=int(script.get("cached", 0)),
         written=int(script.get("written", 0)),
         written_long=int(script.get("written_long", 0)),
+        searches=_searches(body, script),
     )
+
+
+def _searches(body: dict[str, Any], script: Script) -> int:
+    """How often the web was searched: as the script says, but no more than the request allows."""
+    allowed = [int(tool.get("max_uses", 10**6)) for tool in body.get("tools") or () if tool.get("name") == "web_search"]
+    return min(int(script.get("searches", 0)), sum(allowed))
 
 
 def usage(used: Tokens, body: dict[str, Any], script: Script) -> dict[str, Any]:
@@ -80,6 +87,8 @@ def usage(used: Tokens, body: dict[str, Any], script: Script) -> dict[str, Any]:
         "service_tier": script.get("tier", "standard"),
         "inference_geo": script.get("geo", body.get("inference_geo") or "not_available"),
     }
+    if used.searches:
+        told["server_tool_use"] = {"web_search_requests": used.searches, "web_fetch_requests": 0}
     speed = script.get("speed", body.get("speed"))
     return told | ({"speed": speed} if speed else {})
 

@@ -30,12 +30,13 @@ SNAPSHOTS = {
     "gpt-4.1": "gpt-4.1-2025-04-14",
     "gpt-5": "gpt-5-2025-08-07",
 }
+SEARCH_USD = Decimal("0.01")
 FACTORS = {"fast": Decimal(2), "us": Decimal("1.1")}
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a call used, in disjoint parts. reasoning is a part of output."""
+    """What a call used, in disjoint parts. reasoning is a part of output; searches are billed beside tokens."""
 
     fresh: int
     output: int
@@ -43,6 +44,7 @@ class Tokens:
     written: int = 0
     written_long: int = 0
     reasoning: int = 0
+    searches: int = 0
 
     @property
     def total_input(self) -> int:
@@ -64,7 +66,7 @@ def cost_usd(model: str, tokens: Tokens, factors: tuple[str, ...] = ()) -> Decim
     )
     for factor in factors:
         total *= FACTORS.get(factor, Decimal(1))
-    return total
+    return total + tokens.searches * SEARCH_USD
 
 
 def dearest(model: str, input_tokens: int, output_tokens: int) -> Tokens:

@@ -6,15 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import anthropic
 import httpx
 import openai
+import orjson
+from django.db import transaction
 
 from accounts import credentials
 from agents import budgets, keys
-from agents.models import Agent, Balance, Call, KeyMode, Reservation
+from agents.models import Agent, Balance, Call, Guards, KeyMode, Reservation
 from agents.money import parse_usd
 from tests import cast
 from tests.fakes.servers import ProviderFake, provider_fake
@@ -40,6 +43,12 @@ class Worker:
     @property
     def held_pico(self) -> int:
         return self._balance("held")
+
+    def guard(self, **fields: Any) -> None:
+        """Set guards of the agent; they hold for the next call."""
+        with transaction.atomic():
+            Guards.objects.update_or_create(agent=self.agent, defaults=fields)
+            budgets.touch_agent(self.agent.pk)
 
     def calls(self) -> list[Call]:
         """Its rows of the book, oldest first."""
@@ -102,6 +111,7 @@ def stage(folder: Path, *, workers: int = 1, environment: Mapping[str, str] | No
         variables = {
             "SHREDDER_OPENAI_BASE_URL": fake.openai_base_url,
             "SHREDDER_ANTHROPIC_BASE_URL": fake.anthropic_base_url,
+            "SHREDDER_PROXY_SECONDS": "store=5",  # a busy machine is not what is tested
         } | dict(environment or {})
         with proxy_server(folder / "server.log", workers=workers, environment=variables) as server:
             yield Stage(server, fake, alice, charlie)
@@ -116,6 +126,12 @@ def settled(call_id: str | UUID) -> Call:
             return row
         time.sleep(0.01)
     raise AssertionError(f"call {call_id} has no row; reserved: {Reservation.objects.count()}")
+
+
+def sent_body(on: Stage) -> dict[str, Any]:
+    """The last body that the provider received."""
+    found: dict[str, Any] = orjson.loads(on.fake.log()[-1]["body"])
+    return found
 
 
 def all_settled() -> None:

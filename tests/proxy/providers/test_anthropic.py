@@ -1,11 +1,13 @@
 """Messages: what is refused because it moves the price unseen, what passes, and what we change."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
 from proxy.errors import Malformed, Refusal, UnboundedCall, UnpricedFeature
 from proxy.providers import anthropic
-from proxy.providers.shape import Target
+from proxy.providers.shape import Basis, Target
 
 OPUS = Target("anthropic", "claude-opus-5-5")
 
@@ -36,7 +38,7 @@ PRICE_MOVERS = {
     "user_profile_id": "p",
     "workspace_id": "w",
     "context_management": {"edits": [{"type": "compact_20260112"}]},
-    "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+    "tools": [{"type": "web_search_20260318", "name": "web_search"}],
     "background": True,
     "multi_agent": 4,
     "advisor": {},
@@ -54,7 +56,8 @@ def test_each_field_that_could_move_the_price_is_refused_by_name(name):
 @pytest.mark.parametrize(
     "tool",
     [
-        {"type": "web_fetch_20250910", "name": "web_fetch"},
+        {"type": "web_fetch_20260309", "name": "web_fetch"},
+        {"type": "web_search_20250305", "name": "web_search", "allowed_callers": ["code_execution_20260120"]},
         {"type": "code_execution_20250825", "name": "code_execution"},
         {"type": "advisor_20260301", "name": "advisor"},
         {"type": "tool_search_tool_bm25_20251119", "name": "s"},
@@ -67,6 +70,60 @@ def test_each_field_that_could_move_the_price_is_refused_by_name(name):
 def test_server_tools_are_refused(tool):
     with pytest.raises(UnpricedFeature):
         read(tools=[tool])
+
+
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+FETCH = {"type": "web_fetch_20250910", "name": "web_fetch", "max_uses": 2}
+
+
+def test_hosted_tools_are_read_with_the_uses_that_the_body_allows():
+    assert read(tools=[SEARCH, {"name": "f", "input_schema": {}}, FETCH]).hosted_tools == {
+        "web_search": 0,
+        "web_fetch": 2,
+    }
+
+
+def test_hosted_tools_get_their_bound_in_the_body_and_in_the_ceiling():
+    request = replace(read(tools=[SEARCH, FETCH]), hosted_tools={"web_search": 3, "web_fetch": 2})
+    outgoing = anthropic.prepare(request, OPUS)
+    assert orjson.loads(outgoing.body)["tools"] == [SEARCH | {"max_uses": 3}, FETCH]
+    assert outgoing.bound(100).tools == {"web_search": 3, "web_fetch": 2}
+    with pytest.raises(AssertionError):
+        anthropic.prepare(read(tools=[SEARCH]), OPUS)
+
+
+@pytest.mark.parametrize("uses", [0, -1, 1.5, "3", True])
+def test_a_bound_on_uses_that_is_no_number_of_uses_is_malformed(uses):
+    with pytest.raises(Malformed):
+        read(tools=[SEARCH | {"max_uses": uses}])
+
+
+def test_the_same_hosted_tool_twice_is_malformed():
+    with pytest.raises(Malformed):
+        read(tools=[SEARCH, SEARCH | {"max_uses": 2}])
+
+
+@pytest.mark.parametrize("kind", ["server_tool_use", "web_search_tool_result", "web_fetch_tool_result"])
+def test_earlier_results_of_hosted_tools_pass_only_where_whole_windows_are_held(kind):
+    history = block(type=kind, content=[{"type": "web_search_result", "encrypted_content": "x"}])
+    read(messages=history, tools=[SEARCH])
+    with pytest.raises(UnboundedCall):
+        read(messages=history)
+
+
+def test_a_cut_stream_with_hosted_tools_tells_nothing_that_could_be_charged():
+    start = {"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}}
+    for tools, basis in (([SEARCH], Basis.NONE), ([], Basis.INPUT_ONLY)):
+        meter = anthropic.stream_meter(read(tools=tools, stream=True))
+        meter.feed(b"data: " + orjson.dumps(start) + b"\n\n")
+        metered = meter.finish()
+        assert metered.basis is basis
+        assert (metered.usage is None) is (basis is Basis.NONE)
+
+
+@pytest.mark.parametrize(("thinking", "least"), [(None, 1), ({"type": "enabled", "budget_tokens": 2048}, 2049)])
+def test_an_output_bound_stays_above_the_thinking_budget(thinking, least):
+    assert read(thinking=thinking, max_tokens=9_000).output_cap_least == least
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,9 @@ def test_the_cap_is_added_replaces_a_null_and_lowers_an_explicit_one():
     added = openai.prepare(read(max_tokens=None), GPT)
     assert orjson.loads(added.send(300))["max_completion_tokens"] == 300
     assert "max_tokens" not in orjson.loads(added.send(300))
+    both = openai.prepare(read(max_tokens=900, max_completion_tokens=900), GPT)
+    sent = orjson.loads(both.send(300))
+    assert (sent["max_tokens"], sent["max_completion_tokens"]) == (300, 300)
     lowered = openai.prepare(read(max_tokens=900), GPT)
     assert orjson.loads(lowered.send(300))["max_tokens"] == 300
     assert "max_completion_tokens" not in orjson.loads(lowered.send(300))
