@@ -14,6 +14,8 @@ from proxy.prices import Prices
 from proxy.providers import registry
 from proxy.providers.shape import ModelRequest, Outgoing, Route, Target
 
+# The call is settled by the database's clock; this process's own may be wrong by so much around a change of price.
+CLOCK_ERROR = timedelta(minutes=15)
 _NOTHING = Bound(input_tokens=0, output_tokens=0)
 
 
@@ -70,7 +72,8 @@ def make_plan(
     now: aware; seconds_max: how long the call may run, since the price may change meanwhile.
     """
     target = choose_target(prices, caller, route, request.model)
-    rows = tuple(prices.rows_between(target.provider, target.model, now, now + timedelta(seconds=seconds_max)))
+    last = now + timedelta(seconds=seconds_max) + CLOCK_ERROR
+    rows = tuple(prices.rows_between(target.provider, target.model, now - CLOCK_ERROR, last))
     outgoing = registry.module_of(route.endpoint).prepare(request, target)
     added = request.output_cap is None
     cap = _default_cap(rows, caller) if request.output_cap is None else request.output_cap

@@ -1,15 +1,12 @@
 """What a network does besides cutting: half messages, silence, delay. Each ends in bounded time and counts once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from agents.ledger import CallEnd, Ledger, LedgerAway
 from agents.ledger import batcher as batcher_module
 from agents.ledger import connection as connections
-from agents.ledger.connection import conninfo_of_django
 from tests.agents.ledger_house import USD, House
 from tests.faults.tcp_proxy import TcpProxy
 
@@ -19,23 +16,9 @@ ANSWER_SECONDS = 0.4
 BOUND_SECONDS = 4.0
 
 
-@pytest_asyncio.fixture
-async def proxy(house: House) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(conninfo_of_django())
-    yield proxy
-    await proxy.stop()
-
-
-@pytest_asyncio.fixture
-async def distant(proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
-    """A ledger that reaches PostgreSQL through the proxy and has made one call already."""
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "ANSWER_SECONDS", ANSWER_SECONDS)
-    ledger = Ledger(await proxy.start())
-    await ledger.start()
-    while not ledger.ready:
-        await asyncio.sleep(0.01)
-    yield ledger
-    await ledger.stop(grace_seconds=3)
 
 
 @pytest.mark.parametrize("at", [0, 1, 7, 60])
