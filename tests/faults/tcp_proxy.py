@@ -37,6 +37,7 @@ class TcpProxy:
     delay_seconds: how long each piece of an answer is kept back.
     lose_answer: asked for each piece of an answer to a marked request; True cuts the connection instead, after the
     other side has done the work.
+    answers_pass: while it is clear, answers to marked requests are held back; the other side has done the work.
     cut_at: so many bytes of the next marked answer pass, then the connection is cut (once).
     is_away: nobody gets through, and who is connected is cut off.
     is_silent: half-open connections. What is open now stays open for ever and carries nothing; so does what comes.
@@ -46,6 +47,8 @@ class TcpProxy:
         """conninfo: the other side, as libpq writes addresses ("host=… port=…"); mark: what a request must hold."""
         self.delay_seconds = 0.0
         self.lose_answer: Callable[[], bool] = lambda: False
+        self.answers_pass = asyncio.Event()
+        self.answers_pass.set()
         self.cut_at: int | None = None
         self.lost_count = 0
         self.port = 0
@@ -125,6 +128,8 @@ class TcpProxy:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(CHUNK):
                 await asyncio.sleep(self.delay_seconds)
+                if link.is_marked:
+                    await self.answers_pass.wait()
                 if link.is_deaf:
                     continue
                 passing = self._passing(data) if link.is_marked else data

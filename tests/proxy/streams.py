@@ -16,7 +16,7 @@ from tests.proxy.stage import Stage, Worker, all_settled
 
 PATIENCE_SECONDS = 20.0
 OPENING_MAX = 100  # streams that wait for their first byte at the same time
-CONNECTIONS_MAX = 3 + 8  # of one process: the ledger's, and the pages' pool
+CONNECTIONS_MAX = 4 + 8  # of one process: the ledger's, and the pages' pool
 END = "data: [DONE]\n\n"
 
 

@@ -10,10 +10,12 @@ import orjson
 import pytest
 import time_machine
 
+from agents.ledger import faults
 from agents.models import Balance
 from agents.pricebook import BOOK_PATH, PriceBook, current_book
 from proxy import incoming
 from proxy.prices import Prices
+from proxy.providers import openai_stream
 from proxy.upstream import TimeOuts
 from tests.agents.ledger_house import in_thread
 from tests.fakes.servers import ProviderFake, provider_fake
@@ -127,6 +129,25 @@ async def test_a_wrong_clock_holds_enough_around_a_rise_of_price(
             row = await by.row_of(await by.chat("bill=ceiling"))
         assert row.status == "settled"
         assert 0 < row.cost_pico <= row.held_pico
+
+
+@pytest.mark.parametrize("is_finish_broken", [False, True])
+async def test_a_fault_of_our_own_in_a_stream_ends_it_and_charges_the_ceiling(
+    fake: ProviderFake, monkeypatch: pytest.MonkeyPatch, is_finish_broken: bool
+) -> None:
+    """Row 7 of docs/reliability.md, where the process lives on: nobody waits for ever, and nothing stays held."""
+    if is_finish_broken:
+        monkeypatch.setattr(openai_stream.ChatMeter, "finish", lambda self: faults.fault("finish"))
+    faults.arm("mid_stream:3:raise,finish:1:raise")
+    try:
+        async with inside(fake.openai_base_url) as by, asyncio.timeout(5):
+            answer = await by.chat("chunks=8 chunk_ms=20", stream=True)
+            assert "[DONE]" not in answer.text
+            row = await by.row_of(answer)
+            assert (row.status, row.basis, row.cost_pico) == ("settled", "worst_case", row.held_pico)
+            assert row.cost_pico >= fake.billed_pico() > 0
+    finally:
+        faults.arm("")
 
 
 async def test_a_body_that_does_not_end_is_given_up_without_a_hold(
