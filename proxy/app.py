@@ -132,6 +132,8 @@ async def _send_stream(incoming: Incoming, send: Send, reply: Reply) -> None:
         channel.abandon()
         process.drain(pump)
 
+    # Whatever became of the pump, nothing comes after it; without this a fault in it would leave the client waiting.
+    pump.add_done_callback(lambda _: channel.end())
     watcher = asyncio.create_task(incoming.gone())
     watcher.add_done_callback(lambda done: None if done.cancelled() else leave())
     try:

@@ -15,6 +15,8 @@ from proxy.prices import Prices
 from proxy.providers import registry
 from proxy.providers.shape import ModelRequest, Outgoing, Route, Target
 
+# The call is settled by the database's clock; this process's own may be wrong by so much around a change of price.
+CLOCK_ERROR = timedelta(minutes=15)
 _NOTHING = Bound(input_tokens=0, output_tokens=0)
 _OWN_RATE_HINT = "The model has a rate of its own, which is for plain calls of the standard tier."
 
@@ -119,8 +121,8 @@ def make_plan(
     target = choose_target(prices, caller, route, request.model)
     allowance.check_model(caller, target)
     request = allowance.with_tool_uses(caller, request)
-    until = now + timedelta(seconds=seconds_max)
-    rows = tuple(prices.rows_between(target.provider, target.model, now, until, caller.rates))
+    until = now + timedelta(seconds=seconds_max) + CLOCK_ERROR
+    rows = tuple(prices.rows_between(target.provider, target.model, now - CLOCK_ERROR, until, caller.rates))
     outgoing = registry.module_of(route.endpoint).prepare(request, target)
     cap = allowance.output_cap(caller, request, model_max=_model_max(rows))
     bound = outgoing.bound(cap)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from agents.ledger.faults import fault
 from proxy.admission import Admission
 from proxy.bill import Bill
 from proxy.channel import Channel
@@ -104,6 +105,7 @@ class _Pump:
                 self._bill.charge_ceiling(failed.reason)
             raise failure(failed, self._plan, self._process.limits.time_outs) from failed
         async with answer:
+            fault("after_answer_head")
             self._bill.http_status = answer.status
             self._bill.provider_request_id = request_id(answer)
             if self._admission.turn is not None:
@@ -165,6 +167,7 @@ class _Pump:
         try:
             while chunk := await answer.read_some():
                 self._bill.note_first_byte()
+                fault("mid_stream")
                 if seen := meter.feed(chunk):
                     self._copy(seen)
                     await channel.put(seen)

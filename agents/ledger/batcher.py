@@ -167,6 +167,8 @@ class Batcher:
         for waiting in asks:
             waiting.sent = True
         answer = await self._fetch(connection, FLUSH, parameters)
+        if asks:
+            fault("after_reserve_sent")
         if ends:
             fault("after_settle_sent")
         again = give_answers(answer[0], self.known, balances, ends, asks, self.withdraw)
@@ -189,7 +191,7 @@ class Batcher:
         return [waiting for waiting in asks if waiting.group is not None]
 
     async def _fetch(self, connection: connections.Connection, query: str, parameters: Any) -> list[tuple[Any, ...]]:
-        async with asyncio.timeout(connections.ANSWER_SECONDS):
+        with connections.bounded(connection):
             cursor = connection.cursor(binary=True)
             await cursor.execute(query, parameters, prepare=True)
             return await cursor.fetchall()
@@ -206,9 +208,11 @@ class Batcher:
 
     async def _recover(self, error: Exception, ends: list[WaitingEnd], asks: list[WaitingAsk]) -> None:
         self._failures += 1
-        if connections.is_lost(error):
+        if connections.is_away(error):
             logger.warning("The ledger lost PostgreSQL: %s", error)
             await self._drop_connection()
+            if connections.refuses_writes(error):
+                self._turn_away(asks)
             self._requeue(ends, asks)
             await asyncio.sleep(RECONNECT_SECONDS[min(self._failures, len(RECONNECT_SECONDS)) - 1])
         elif connections.is_passing(error) and self._failures < ATTEMPTS_MAX:
@@ -222,6 +226,14 @@ class Batcher:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.pgconn.finish()
+
+    @staticmethod
+    def _turn_away(asks: list[WaitingAsk]) -> None:
+        """Tell callers at once that nothing can be held; only an earlier flush may have held it after all."""
+        for waiting in asks:
+            waiting.sent = waiting.attempts > 0
+            if not waiting.future.done():
+                waiting.future.set_exception(LedgerAway())
 
     def _requeue(self, ends: list[WaitingEnd], asks: list[WaitingAsk]) -> None:
         self._ends.extendleft(reversed(ends))

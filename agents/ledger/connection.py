@@ -1,5 +1,10 @@
 """The ledger's own connections, with the time-outs and the planning it needs (rule 17)."""
 
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -60,6 +65,25 @@ async def connect(conninfo: str, *, purpose: str) -> Connection:
     )
 
 
+@contextmanager
+def bounded(connection: Connection) -> Iterator[None]:
+    """Wait for an answer for ANSWER_SECONDS at most; whoever still waits then meets a lost connection.
+
+    The line is cut rather than the wait cancelled: psycopg would answer that with a request to cancel the statement,
+    and wait ten more seconds for its effect on a server that has vanished.
+    """
+    bound = asyncio.get_running_loop().call_later(ANSWER_SECONDS, _hang_up, connection)
+    try:
+        yield
+    finally:
+        bound.cancel()
+
+
+def _hang_up(connection: Connection) -> None:
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
 def is_lost(error: BaseException) -> bool:
     """Tell a lost connection, whose last statement may or may not have happened, from a plain refusal."""
     if isinstance(error, TimeoutError | OSError | psycopg.InterfaceError):
@@ -71,7 +95,17 @@ def is_lost(error: BaseException) -> bool:
     return state is None or state.startswith(("57P", "08"))
 
 
-def is_passing(error: BaseException) -> bool:
-    """Tell failures that left nothing behind and may go away: deadlock, lock or time limit, resources."""
+def refuses_writes(error: BaseException) -> bool:
+    """Tell a server that answers but can write nothing for now: disk or memory are full, or it is a read-only copy."""
     state = getattr(error, "sqlstate", None) or ""
-    return state in {"40001", "40P01", "55P03", "57014"} or state.startswith("53")
+    return state == "25006" or state.startswith(("53", "58"))
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell a server that cannot be worked with for now, lost or unable to write, from a fault in what it was sent."""
+    return is_lost(error) or refuses_writes(error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell failures that left nothing behind and may go away: deadlock, lock or time limit."""
+    return getattr(error, "sqlstate", None) in {"40001", "40P01", "55P03", "57014"}

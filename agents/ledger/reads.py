@@ -180,7 +180,7 @@ class Reader:
     async def _try(self, query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             self._connection = await connections.connect(self._conninfo, purpose="reads")
-        async with asyncio.timeout(connections.ANSWER_SECONDS):
+        with connections.bounded(self._connection):
             cursor = await self._connection.execute(query, values)
             return await cursor.fetchall()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING
 from uuid import uuid4
+
+import psycopg
 
 from agents.ledger.batcher import ASKS_MAX, Batcher
 from agents.ledger.connection import conninfo_of_django
@@ -66,11 +67,13 @@ class Ledger:
     async def stop(self, grace_seconds: float = STOP_SECONDS) -> None:
         """Take no new asks, write what waits as long as the grace allows, give the lease back."""
         self._stopping = True
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(grace_seconds):
                 await self.drain()
                 await self.upkeep.write_refusals()
                 await self.upkeep.give_back_lease()
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            logger.warning("The ledger stopped without PostgreSQL; what it still held will expire: %r", error)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

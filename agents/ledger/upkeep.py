@@ -11,6 +11,7 @@ import psycopg
 
 from agents.ledger import connection as connections
 from agents.ledger import leases, partitions, refusals
+from agents.ledger.faults import fault
 from agents.ledger.wire import to_json
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Upkeep:
         """
         await self._find_dead_neighbours()
         rows = await self._execute(EXPIRE, (is_cautious, EXPIRE_MAX, LATE_MAX_SECONDS))
+        fault("after_expire_sent")
         expired, suspicious = rows[0]
         self.suspicious_count = suspicious
         if suspicious:
@@ -114,7 +116,7 @@ class Upkeep:
             try:
                 await self._execute(refusals.RECORD, (to_json(self._rows),))
             except psycopg.Error as error:
-                if connections.is_lost(error) or connections.is_passing(error):
+                if connections.is_away(error) or connections.is_passing(error):
                     raise
                 # Rows that cannot be written must not hold up those behind them.
                 logger.exception("Refusals could not be written")
@@ -167,6 +169,7 @@ class Upkeep:
                 to_json(waiting.start),
             ),
         )
+        fault("after_bury_sent")
         self._graves.popleft()
         if not rows[0][0]:
             batcher.withdraw(waiting)
@@ -174,6 +177,6 @@ class Upkeep:
     async def _execute(self, query: str, parameters: Any) -> list[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             self._connection = await connections.connect(self._conninfo, purpose="upkeep")
-        async with asyncio.timeout(connections.ANSWER_SECONDS):
+        with connections.bounded(self._connection):
             cursor = await self._connection.execute(query, parameters)
             return await cursor.fetchall() if cursor.description else []

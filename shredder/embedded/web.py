@@ -4,6 +4,9 @@ python -m shredder.embedded.web --fd 5 --home /srv/shredder
 """
 
 import argparse
+import math
+import os
+import re
 import signal
 import socket
 import sys
@@ -12,7 +15,7 @@ import uvicorn
 
 from shredder.embedded.ready import say_ready
 
-# As long as a stream may still be drained after the order to stop.
+# As long as a stream may still be drained after the order to stop, at most: the supervisor waits a little longer.
 GRACE_SECONDS = 120
 KEEP_ALIVE_SECONDS = 75
 
@@ -24,6 +27,12 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             say_ready()
+
+
+def grace_seconds(time_outs: str) -> int:
+    """How long clients may read on after the order to stop: `stop` of SHREDDER_PROXY_SECONDS, as for their calls."""
+    named = re.search(r"\bstop=(\d+(?:\.\d+)?)", time_outs)
+    return min(GRACE_SECONDS, math.ceil(float(named[1]))) if named else GRACE_SECONDS
 
 
 def main() -> None:
@@ -39,7 +48,7 @@ def main() -> None:
         log_config=None,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=grace_seconds(os.environ.get("SHREDDER_PROXY_SECONDS", "")),
     )
     server = Server(config)
     # uvicorn raises the signal again when everything has ended; by then the stop was orderly.

@@ -2,37 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from itertools import count
 
 import pytest
-import pytest_asyncio
 
 from agents.ledger import CallEnd, Ledger, LedgerAway, LedgerError
 from agents.ledger import batcher as batcher_module
-from agents.ledger.connection import conninfo_of_django
 from tests.agents.ledger_house import USD, House
 from tests.faults.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest_asyncio.fixture
-async def proxy(house: House) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(conninfo_of_django())
-    yield proxy
-    await proxy.stop()
-
-
-@pytest_asyncio.fixture
-async def distant(proxy: TcpProxy) -> AsyncIterator[Ledger]:
-    """A ledger that reaches PostgreSQL through the proxy."""
-    ledger = Ledger(await proxy.start())
-    await ledger.start()
-    while not ledger.ready:
-        await asyncio.sleep(0.01)
-    yield ledger
-    await ledger.stop(grace_seconds=3)
 
 
 def lose(*numbers: int) -> object:

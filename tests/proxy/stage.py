@@ -105,16 +105,26 @@ class Stage:
 def stage(folder: Path, *, workers: int = 1, environment: Mapping[str, str] | None = None) -> Iterator[Stage]:
     """Set the stage; the caller has given it a database."""
     alice, charlie = cast.alice(), cast.charlie()
-    for provider in ("openai", "anthropic"):
-        credentials.connect(alice.organization, provider, PROVIDER_KEY, by=alice.user)
+    connect_providers(alice)
     with provider_fake(folder, key=PROVIDER_KEY) as fake:
-        variables = {
-            "SHREDDER_OPENAI_BASE_URL": fake.openai_base_url,
-            "SHREDDER_ANTHROPIC_BASE_URL": fake.anthropic_base_url,
-            "SHREDDER_PROXY_SECONDS": "store=5",  # a busy machine is not what is tested
-        } | dict(environment or {})
+        variables = (
+            upstreams(fake)
+            | {"SHREDDER_PROXY_SECONDS": "store=5"}  # a busy machine is not what is tested
+            | dict(environment or {})
+        )
         with proxy_server(folder / "server.log", workers=workers, environment=variables) as server:
             yield Stage(server, fake, alice, charlie)
+
+
+def connect_providers(person: cast.Person) -> None:
+    """Give the person's organisation the provider fake's key for both dialects."""
+    for provider in ("openai", "anthropic"):
+        credentials.connect(person.organization, provider, PROVIDER_KEY, by=person.user)
+
+
+def upstreams(fake: ProviderFake) -> dict[str, str]:
+    """The settings that lead a server's calls to the fake."""
+    return {"SHREDDER_OPENAI_BASE_URL": fake.openai_base_url, "SHREDDER_ANTHROPIC_BASE_URL": fake.anthropic_base_url}
 
 
 def settled(call_id: str | UUID) -> Call:
