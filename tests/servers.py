@@ -54,6 +54,10 @@ class ProxyServer:
         """A new process in the place of a killed one."""
         self.processes[index] = _spawn(self.listener, self.environment, self.log)
 
+    def has_started(self, index: int) -> bool:
+        """Whether this process accepts calls."""
+        return _has_started(self.processes[index])
+
     def stop(self) -> list[int]:
         """SIGTERM, and the exit codes."""
         for process in self.processes:
@@ -102,6 +106,13 @@ def database_template(django_test_environment: None, django_db_blocker: Any) -> 
 @pytest.fixture(scope="module")
 def committed_database(database_template: str, django_db_blocker: Any) -> Iterator[str]:
     """A database of the module's own whose rows other processes see; the ORM of the tests works on it."""
+    with _copy_of(database_template, django_db_blocker) as name:
+        yield name
+
+
+@pytest.fixture
+def fresh_database(database_template: str, django_db_blocker: Any) -> Iterator[str]:
+    """The same for a single test."""
     with _copy_of(database_template, django_db_blocker) as name:
         yield name
 

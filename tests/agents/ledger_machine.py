@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
 from agents import budgets
 from agents.ledger import AlreadyEnded, BudgetRefused, CallEnd, Ledger, LedgerError, Reservation
@@ -18,7 +18,10 @@ from tests.faults.tcp_proxy import TcpProxy
 
 AMOUNTS = st.sampled_from([0, 1, 2, 3, 5, 8, 20, 60])
 COSTS = st.sampled_from([0, 1, 3, 8, 25])
+LOSE = st.sampled_from([False, False, False, True])
 WAIT_SECONDS = 10
+# Steps between two disasters that end every running call: else hardly one would live to be settled.
+CALM_STEPS = 8
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -31,6 +34,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.house = house = House(limit=50)
         self.model = Model()
+        self.calm_count = 0
         second = budgets.create_agent(house.organization, "Second", daily_limit_pico=30, by=None)
         tokens = house.new_budget(unit="tokens", window="month", limit=600)
         numbers = house.new_budget(unit="calls", window="total", limit=12)
@@ -61,6 +65,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def run(self, *awaitables: Any) -> list[Any]:
         """Run these at once, and until the ledger has nothing left to do."""
+
+        self.calm_count += 1
 
         async def work() -> list[Any]:
             async with asyncio.timeout(WAIT_SECONDS):
@@ -96,7 +102,7 @@ class LedgerMachine(RuleBasedStateMachine):
         who=st.sampled_from(["first", "second", "practice"]),
         usd=AMOUNTS,
         tokens=AMOUNTS,
-        lose=st.booleans(),
+        lose=LOSE,
     )
     def reserve(self, who: str, usd: int, tokens: int, lose: bool) -> Any:
         ask = self.ask(who, usd, tokens)
@@ -133,7 +139,7 @@ class LedgerMachine(RuleBasedStateMachine):
         query = "SELECT owner = %s FROM reservation WHERE call_id = %s"
         return self.house.sql(query, self.ledger.owner, call_id) == [(True,)]
 
-    @rule(call=calls, cost=COSTS, tokens=COSTS, lose=st.booleans(), status=st.sampled_from(["settled", "voided"]))
+    @rule(call=calls, cost=COSTS, tokens=COSTS, lose=LOSE, status=st.sampled_from(["settled", "voided"]))
     def end(self, call: Any, cost: int, tokens: int, lose: bool, status: str) -> None:
         _, ask = call
         self.lose_next(lose)
@@ -157,6 +163,45 @@ class LedgerMachine(RuleBasedStateMachine):
         outcomes = self.run(send(cost), send(cost + 1))
         assert outcomes == [self.model.end(ask.call_id, "settled", amount, 0) for amount in (cost, cost + 1)]
 
+    @rule(
+        who=st.sampled_from(["first", "second"]),
+        usd=AMOUNTS,
+        cost=COSTS,
+        wishes=st.lists(AMOUNTS, min_size=1, max_size=6),
+    )
+    def end_and_reserve_at_once(self, who: str, usd: int, cost: int, wishes: list[int]) -> None:
+        """All travel in one flush: what the ending gives back is there for the asks, and what it cost is not."""
+        first = self.ask(who, usd, 7)
+        [answer] = self.run(self.ledger.reserve(first))
+        self.expect(who, first, answer)
+        if not isinstance(answer, Reservation):
+            return
+        asks = [self.ask(who, wish, 7) for wish in wishes]
+
+        async def send() -> str:
+            return await self.ledger.settle(first.call_id, CallEnd(cost_pico=cost))
+
+        outcome, *answers = self.run(send(), *(self.ledger.reserve(ask) for ask in asks))
+        assert outcome == self.model.end(first.call_id, "settled", cost, 0)
+        for ask, answer in zip(asks, answers, strict=True):
+            self.expect(who, ask, answer)
+
+    @rule(who=st.sampled_from(["first", "second", "practice"]), usd=st.sampled_from([0, 1, 2]))
+    def end_and_ask_again(self, who: str, usd: int) -> None:
+        """What has ended cannot be held a second time, whatever room there is."""
+        ask = self.ask(who, usd, 0)
+        [answer] = self.run(self.ledger.reserve(ask))
+        self.expect(who, ask, answer)
+        if not isinstance(answer, Reservation):
+            return
+
+        async def send() -> str:
+            return await self.ledger.settle(ask.call_id, CallEnd(cost_pico=usd))
+
+        outcome, again = self.run(send()) + self.run(self.ledger.reserve(ask))
+        assert outcome == self.model.end(ask.call_id, "settled", usd, 0)
+        assert isinstance(again, AlreadyEnded | BudgetRefused), repr(again)
+
     @rule(who=st.sampled_from(["first", "second"]), usd=AMOUNTS)
     def leave_while_the_answer_is_lost(self, who: str, usd: int) -> None:
         """The caller goes away and the answer never comes: whatever happened, nothing may stay held."""
@@ -174,9 +219,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.proxy.lose_answer = lambda: False
         self.settle_down()
 
+    @precondition(lambda self: self.calm_count >= CALM_STEPS)
     @rule()
     def die_and_start_again(self) -> None:
         """The process is gone with all that it knew; its holds expire at their ceilings."""
+        self.calm_count = 0
         died = self.ledger
         self.abandon(died)
         self.ledger = self.new_ledger()
@@ -185,8 +232,10 @@ class LedgerMachine(RuleBasedStateMachine):
         for call_id in self.model.open_ids():
             self.model.expire(call_id)
 
+    @precondition(lambda self: self.calm_count >= CALM_STEPS)
     @rule()
     def deadlines_pass_while_the_lease_is_lost(self) -> None:
+        self.calm_count = 0
         self.house.sql("UPDATE reservation SET deadline_at = now() - interval '1 s'")
         self.house.sql("UPDATE owner_lease SET expires_at = now() - interval '1 s'")
         self.reap()

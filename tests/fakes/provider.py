@@ -5,8 +5,8 @@
 OpenAI's base URL is http://127.0.0.1:PORT/v1, Anthropic's http://127.0.0.1:PORT. Any key beginning with "sk-" will do,
 or only the one given by --key. What a call does is told by a script: see tests/fakes/script.py.
 
-The bill file holds one JSON line for each billed call, {id, model, usage, cost_usd}, written and flushed before the
-first byte of the answer leaves, and priced by tests/fakes/prices.py.
+The bill file holds one JSON line for each billed call, {id, request_id, model, usage, cost_usd}, written and flushed
+before the first byte of the answer leaves, and priced by tests/fakes/prices.py.
 
     GET  /_stats    {requests, billed, errors, violations, open, connected, client_gone, cost_usd, by_path}
                     connected: calls in work whose connection is still there
@@ -61,11 +61,12 @@ class Fake:
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_LENGTH)
         self.script = {}
 
-    def bill(self, call_id: str, model: str, used: Tokens, factors: tuple[str, ...]) -> None:
-        """Write a line and make sure it has left the process."""
+    def bill(self, call_id: str, request_id: str, model: str, used: Tokens, factors: tuple[str, ...]) -> None:
+        """Write a line and make sure it has left the process. request_id: as the answer's header names it."""
         cost = cost_usd(model, used, factors)
         usage = {"input": used.fresh, "cached": used.cached, "written": used.written + used.written_long}
-        line = {"id": call_id, "model": model, "usage": usage | {"output": used.output}, "cost_usd": format(cost, "f")}
+        named = {"id": call_id, "request_id": request_id, "model": model}
+        line = {**named, "usage": usage | {"output": used.output}, "cost_usd": format(cost, "f")}
         self.bill_file.write(orjson.dumps(line) + b"\n")
         self.bill_file.flush()
         self.counters["billed"] += 1
@@ -144,24 +145,25 @@ async def _answer(
     if script.get("bill") == "ceiling":
         used = dearest(str(body["model"]), received_bytes + CEILING_EXTRA_TOKENS, api.cap(body))
     told = api.usage(used) if api is openai_api else api.usage(used, body, script)
-    answer = api.Answer(body, script, used, _told(told, script))
+    answer, headers = api.Answer(body, script, used, _told(told, script)), api.headers()
     if script.get("bill") != "none" and not script.get("refusal"):
         factors = tuple(str(told[name]) for name in ("speed", "inference_geo") if name in told)
-        fake.bill(answer.id, str(body["model"]), used, factors)
+        request_id = headers.get("x-request-id") or headers["request-id"]
+        fake.bill(answer.id, request_id, str(body["model"]), used, factors)
     if script.get("hang"):
         await asyncio.sleep(HANG_SECONDS)
     if script.get("reset"):
         return _abort(request)
     if body.get("stream"):
-        return await _stream(request, api, answer, script)
-    return await _whole(request, api, answer, script)
+        return await _stream(request, headers, answer, script)
+    return await _whole(request, headers, answer, script)
 
 
-async def _whole(request: web.Request, api: ModuleType, answer: Any, script: Script) -> web.StreamResponse:
+async def _whole(request: web.Request, headers: dict[str, str], answer: Any, script: Script) -> web.StreamResponse:
     body: bytes = answer.whole()
     if "cut_after" not in script and "drip" not in script:
-        return _json(body, api.headers())
-    response = web.StreamResponse(headers=api.headers() | {"content-type": JSON, "content-length": str(len(body))})
+        return _json(body, headers)
+    response = web.StreamResponse(headers=headers | {"content-type": JSON, "content-length": str(len(body))})
     await response.prepare(request)
     if "cut_after" in script:
         await response.write(body[: len(body) // 2])
@@ -170,8 +172,8 @@ async def _whole(request: web.Request, api: ModuleType, answer: Any, script: Scr
     return response
 
 
-async def _stream(request: web.Request, api: ModuleType, answer: Any, script: Script) -> web.StreamResponse:
-    response = web.StreamResponse(headers=api.headers() | {"content-type": "text/event-stream; charset=utf-8"})
+async def _stream(request: web.Request, headers: dict[str, str], answer: Any, script: Script) -> web.StreamResponse:
+    response = web.StreamResponse(headers=headers | {"content-type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
     first, content, last = answer.events()
     if script.get("comments"):

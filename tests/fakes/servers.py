@@ -35,7 +35,7 @@ class ProviderFake:
         return self.url
 
     def bill(self) -> list[dict[str, Any]]:
-        """The billed calls so far, in order; each has id, model, usage and cost_usd (a string)."""
+        """The billed calls so far, in order; each has id, request_id, model, usage and cost_usd (a string)."""
         return [orjson.loads(line) for line in self.bill_path.read_bytes().splitlines()]
 
     def billed_usd(self) -> Decimal:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import committed_database, database_template
+from tests.servers import committed_database, database_template, fresh_database
 
-__all__ = ["committed_database", "database_template"]
+__all__ = ["committed_database", "database_template", "fresh_database"]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -24,7 +24,8 @@ SQL_MUTANTS = {
         "IF asked > bound - p_spent[n] - p_held[n] THEN",
         "IF asked > bound - p_spent[n] THEN",
     ),
-    "endings of the flush make no room": ("ledger_flush", "- more_spent[n]", "+ more_spent[n]"),
+    "endings of the flush make no room": ("ledger_admit_in_order", "p_held[i] + p_more_held[i]", "p_held[i]"),
+    "endings of the flush cost nothing": ("ledger_admit_in_order", "p_spent[i] + p_more_spent[i]", "p_spent[i]"),
     "a window that is over is still used": ("ledger_flush", "coalesce(b.window_end <= flushed_at, false)", "false"),
     "unlimited means nothing": ("ledger_flush", "9223372036854775807", "0"),
     "tokens are counted in dollars": (
@@ -89,7 +90,7 @@ def test_the_model_catches_mutants_of_the_functions(house: House, monkeypatch: p
     house.sql(original.replace(right, wrong).replace("%", "%%"))
     try:
         with pytest.raises(BaseException):  # noqa: B017 (any difference will do)
-            run_machine(monkeypatch, examples=60, steps=50, shrink=False)
+            run_machine(monkeypatch, examples=120, steps=50, shrink=False)
     finally:
         house.sql(original.replace("%", "%%"))
 
@@ -99,7 +100,7 @@ def test_the_model_catches_mutants_of_the_batcher(house: House, monkeypatch: pyt
     method, make = PYTHON_MUTANTS[name]
     monkeypatch.setattr(batchers.Batcher, method, make(getattr(batchers.Batcher, method)))
     with pytest.raises(BaseException):  # noqa: B017
-        run_machine(monkeypatch, examples=60, steps=50, shrink=False)
+        run_machine(monkeypatch, examples=120, steps=50, shrink=False)
 
 
 async def test_the_crowd_catches_locks_without_order(house: House) -> None:

@@ -2,11 +2,9 @@
 
 import asyncio
 
-from agents import budgets, keys
-from agents.audit import audit
-from agents.models import KeyMode, Reservation
+from tests.proxy.closing import close_books
 from tests.proxy.load import Outcome, chat_body, run_load
-from tests.proxy.stage import Stage, Worker, all_settled, settled
+from tests.proxy.stage import Stage, Worker, settled
 
 WORDS = "bill=ceiling delay_ms=100"
 
@@ -23,25 +21,18 @@ def ceiling_of_one(on: Stage) -> int:
 def budget_admits_exactly(on: Stage, *, fits: int, calls: int, at_once: int) -> tuple[Worker, Outcome]:
     """Send `calls` calls of which the budget fits `fits`, `at_once` in flight at a time, and check every account."""
     limit_pico = fits * ceiling_of_one(on)
-    organization, user = on.alice.organization, on.alice.user
-    agent = budgets.create_agent(organization, f"crowd-{fits}-{calls}", daily_limit_pico=limit_pico, by=user)
-    worker = Worker(agent, keys.issue(agent, KeyMode.LIVE, by=user)[1])
+    worker = on.worker(limit_pico=limit_pico)
     on.fake.reset()
     outcome = asyncio.run(
         run_load(on.server.address, worker.key, (chat_body(WORDS) for _ in range(calls)), at_once=at_once)
     )
-    all_settled()
+    close_books(on, worker)
     assert outcome.statuses == {200: fits, 429: calls - fits}, outcome
     assert on.fake.stats()["billed"] == fits
-    assert worker.spent_pico == limit_pico == on.fake.billed_pico()
-    assert worker.held_pico == 0
-    assert not Reservation.objects.exists()
+    assert worker.spent_pico == limit_pico
     settled_rows = [row for row in worker.calls() if row.status == "settled"]
     refused_count = sum(row.repeat_count for row in worker.calls() if row.status == "refused")
     assert len(settled_rows) == fits
     assert sum(row.cost_pico for row in settled_rows) == limit_pico
     assert refused_count <= calls - fits
-    report = audit()
-    assert report.ok, "\n".join(report.lines())
-    assert report.overrun_pico == 0
     return worker, outcome

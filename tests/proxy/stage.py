@@ -66,11 +66,12 @@ class Stage:
     alice: cast.Person
     charlie: cast.Person
 
-    def worker(self, daily_usd: str = "5") -> Worker:
-        """A new agent of Alice's organisation."""
+    def worker(self, daily_usd: str = "5", *, limit_pico: int | None = None) -> Worker:
+        """A new agent of Alice's organisation; limit_pico sets its limit to the pico-dollar."""
         organization, user = self.alice.organization, self.alice.user
         name = f"worker-{next(_numbers)}"
-        agent = budgets.create_agent(organization, name, daily_limit_pico=parse_usd(daily_usd), by=user)
+        limit_pico = parse_usd(daily_usd) if limit_pico is None else limit_pico
+        agent = budgets.create_agent(organization, name, daily_limit_pico=limit_pico, by=user)
         return Worker(agent, keys.issue(agent, KeyMode.LIVE, by=user)[1])
 
     def openai_client(self, key: str, **options: object) -> openai.OpenAI:
@@ -144,9 +145,9 @@ def sent_body(on: Stage) -> dict[str, Any]:
     return found
 
 
-def all_settled() -> None:
+def all_settled(seconds_max: float = SETTLED_SECONDS_MAX) -> None:
     """Wait until no call runs any more."""
-    deadline = time.monotonic() + SETTLED_SECONDS_MAX
+    deadline = time.monotonic() + seconds_max
     while Reservation.objects.exists():
         assert time.monotonic() < deadline, f"{Reservation.objects.count()} reservations are still open"
         time.sleep(0.02)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from shredder.embedded.errors import CannotStart
@@ -51,6 +52,21 @@ def test_servers_of_a_killed_run_are_stopped_and_their_data_kept(home: Path) -> 
     servers.stop()
     assert not (home / "postgres/data/postmaster.pid").exists()
     assert not (home / "valkey/valkey.pid").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="syncfs is a call of Linux")
+def test_a_database_that_was_killed_is_back_without_syncing_each_of_its_files(home: Path) -> None:
+    first = RunningServers(home)
+    os.kill(postmaster(home), signal.SIGKILL)
+    first.stop()
+    again = RunningServers(home)
+    try:
+        url = load_state(home).database_url
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SHOW recovery_init_sync_method").fetchone() == ("syncfs",)
+    finally:
+        again.stop()
+    assert "automatic recovery in progress" in (home / "postgres.log").read_text()
 
 
 def test_a_cluster_that_was_interrupted_is_made_again(home: Path) -> None:
