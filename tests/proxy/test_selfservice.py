@@ -32,6 +32,7 @@ def test_the_budget_says_what_is_left_in_exact_numbers(on: Stage) -> None:
 
 
 def test_it_answers_also_when_the_budget_is_gone(on: Stage) -> None:
+    """A16: clients that list models before they start must be able to start."""
     worker = on.worker("0")
     assert on.post(worker.key, json=BODY).status_code == 429
     assert on.get(worker.key, "/v1/budget").status_code == 200
