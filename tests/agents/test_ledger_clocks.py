@@ -78,7 +78,7 @@ async def test_a_process_that_remembers_nothing_decides_by_the_same_numbers(hous
         with pytest.raises(BudgetRefused) as refusal:
             await newcomer.reserve(house.ask(2 * USD + 1))
         assert (refusal.value.facts.spent, refusal.value.available) == (3 * USD, 2 * USD)
-        facts = await newcomer.balances_of(house.organization.pk, house.agent.pk)
+        facts = await newcomer.balances_of(house.budgets[::-1])
         assert facts[0].spent == 3 * USD
     answers = await asyncio.gather(*(one.reserve(house.ask(USD)) for one in newcomers), return_exceptions=True)
     assert sum(isinstance(answer, BudgetRefused) for answer in answers) == 1

@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from django.conf import settings
 
 from accounts import credentials
 from agents.ledger import Ledger
 from agents.models import Call, Reservation
 from agents.pricebook import current_book
 from proxy import app
+from proxy.guards import Gate
+from proxy.guards.cache import AnswerCache
 from proxy.prices import Prices
 from proxy.process import Limits, Process
 from proxy.upstream import TimeOuts, Upstream
@@ -56,6 +59,20 @@ class Inside:
                 await asyncio.sleep(0.01)
 
 
+def bare_process(ledger: Ledger, base_url: str, limits: Limits) -> Process:
+    """A process of the proxy that calls OpenAI at this address; not started."""
+    return Process(
+        ledger=ledger,
+        upstream=Upstream(allow_private=True, time_outs=limits.time_outs),
+        prices=Prices(current_book()),
+        cache=AnswerCache(settings.REDIS_URL, seconds_max=limits.store_seconds),
+        guards=Gate(settings.REDIS_URL, tell=ledger.note_degraded),
+        base_urls={"openai": base_url},
+        site_url="http://testserver",
+        limits=limits,
+    )
+
+
 @asynccontextmanager
 async def inside(base_url: str, *, time_outs: TimeOuts | None = None) -> AsyncIterator[Inside]:
     """Run the proxy here, on the test's database.
@@ -65,14 +82,7 @@ async def inside(base_url: str, *, time_outs: TimeOuts | None = None) -> AsyncIt
     alice = await in_thread(cast.alice)
     await in_thread(credentials.connect, alice.organization, "openai", PROVIDER_KEY, by=alice.user)
     limits = Limits(time_outs=time_outs or TimeOuts(), stop_seconds=1.0)
-    process = Process(
-        ledger=Ledger(),
-        upstream=Upstream(allow_private=True, time_outs=limits.time_outs),
-        prices=Prices(current_book()),
-        base_urls={"openai": base_url},
-        site_url="http://testserver",
-        limits=limits,
-    )
+    process = bare_process(Ledger(), base_url, limits)
     await process.start()
     app._process = process
     try:

@@ -16,21 +16,19 @@ from agents import budgets, callers, keys
 from agents.ledger import Ledger, Stop
 from agents.ledger.connection import conninfo_of_django
 from agents.models import AgentKey, Call, KeyMode, Reservation
-from agents.pricebook import current_book
 from proxy import admission, call, narrowing, planning, relay
 from proxy.admission import Admission
 from proxy.errors import AgentPaused, KeyRevoked, Overloaded
 from proxy.incoming import Incoming
 from proxy.names import Names
-from proxy.prices import Prices
 from proxy.process import Limits, Process
 from proxy.providers import registry
 from proxy.reply import Reply
-from proxy.upstream import Upstream
 from tests import cast
 from tests.agents.ledger_house import in_thread
 from tests.fakes.servers import ProviderFake, provider_fake
 from tests.faults.tcp_proxy import TcpProxy
+from tests.proxy.in_process import bare_process
 from tests.proxy.load import chat_body
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,10 +61,7 @@ async def proxy() -> AsyncIterator[TcpProxy]:
 
 @pytest_asyncio.fixture
 async def process(alice: cast.Person, fake: ProviderFake, proxy: TcpProxy) -> AsyncIterator[Process]:
-    process = Process(
-        ledger=Ledger(await proxy.start()), upstream=Upstream(allow_private=True), prices=Prices(current_book()),
-        base_urls={"openai": fake.openai_base_url}, site_url="http://127.0.0.1", limits=Limits(stop_seconds=5.0),
-    )  # fmt: skip
+    process = bare_process(Ledger(await proxy.start()), fake.openai_base_url, Limits(stop_seconds=5.0))
     await process.start()
     async with asyncio.timeout(SECONDS_MAX):
         while not process.ledger.ready:
