@@ -36,7 +36,7 @@ def _plan(guards: Any) -> Any:
     request = SimpleNamespace(facts=SimpleNamespace(last_message_fingerprint="00"), choices=1)
     target = SimpleNamespace(provider="openai", model="gpt-4o-mini")
     return SimpleNamespace(
-        caller=caller, request=request, target=target, priced_model="gpt-4o-mini", tokens_max=900, added_cap=False
+        caller=caller, request=request, target=target, priced_model="gpt-4o-mini", tokens_max=900, may_shrink=False
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.utils import OperationalError
 
@@ -39,5 +40,6 @@ def test_without_the_database_only_that_is_known(monkeypatch: pytest.MonkeyPatch
     def refuse(self: Any) -> None:
         raise OperationalError("no")
 
+    connections["default"].close()
     monkeypatch.setattr(DatabaseWrapper, "connect", refuse)
     assert gauges() == {"shredder_database_up": 0}

@@ -50,7 +50,7 @@ def a_plan(agent_id: Any = None, *, version: int = 1, blocked_until: datetime | 
     request = SimpleNamespace(facts=SimpleNamespace(last_message_fingerprint="00"), choices=1)
     target = SimpleNamespace(provider="openai", model="gpt-4o-mini")
     return SimpleNamespace(
-        caller=caller, request=request, target=target, priced_model="gpt-4o-mini", tokens_max=10, added_cap=False,
+        caller=caller, request=request, target=target, priced_model="gpt-4o-mini", tokens_max=10, may_shrink=False,
         counted=False,
     )  # fmt: skip
 
