@@ -190,8 +190,13 @@ def pause(agent: Agent, by: User | None) -> None:
 
 
 def resume(agent: Agent, by: User | None) -> None:
-    """Admit calls again."""
-    _switch(agent, by, "agent.resumed", {"paused_at": None, "stopped_at": None})
+    """Admit calls again, also those of an agent that a rule against loops had blocked."""
+    with transaction.atomic():
+        _switch(agent, by, "agent.resumed", {"paused_at": None, "stopped_at": None})
+        if agent.blocked_until is not None:
+            Agent.objects.filter(pk=agent.pk).update(blocked_until=None, blocked_rule="")
+            touch_agent(agent.pk)
+            agent.refresh_from_db()
 
 
 @transaction.atomic

@@ -146,9 +146,8 @@ class Bill:
         if bound.tools:
             return True
         holds = self._prices.compare_bound(
-            plan.target.provider, plan.priced_model,
-            counted=plan.counted, bound_tokens=bound.input_tokens, actual_tokens=actual_tokens,
-        )  # fmt: skip
+            plan.rows[0], counted=plan.counted, bound_tokens=bound.input_tokens, actual_tokens=actual_tokens
+        )
         if plan.counted or not holds:
             self._bound_facts = {
                 "bound": {

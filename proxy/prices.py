@@ -24,7 +24,7 @@ class Prices:
     def __init__(self, book: PriceBook) -> None:
         self.book = book
         self._quarantined: set[str] = set()
-        self._unbounded: set[tuple[str, str]] = set()
+        self._unbounded: set[str] = set()
         self._miscounted: set[tuple[str, str]] = set()
 
     @property
@@ -57,7 +57,7 @@ class Prices:
             rows = [_own_row(rate, listed=rows)]
         if self._quarantined and any(row.row_id in self._quarantined for row in rows):
             raise UnpricedModel(model=model, provider=provider, hint="Its price was found wrong and is being checked.")
-        if (provider, rows[0].model) in self._unbounded:
+        if _bounded_name(rows[0]) in self._unbounded:
             raise UnpricedModel(model=model, provider=provider, hint="It reads more than we can bound; being checked.")
         return rows
 
@@ -65,17 +65,20 @@ class Prices:
         """Whether a tokenizer's count has held for every bill of the model. model: as the price book names it."""
         return (provider, model) not in self._miscounted
 
-    def compare_bound(self, provider: str, model: str, *, counted: bool, bound_tokens: int, actual_tokens: int) -> bool:
+    def compare_bound(self, row: PriceRow, *, counted: bool, bound_tokens: int, actual_tokens: int) -> bool:
         """Whether a bill's input was within its bound; one that was not switches the bound off for the model.
 
-        model: as the price book names it. counted: the bound came from a tokenizer; later calls are bounded by bytes.
-        Else the model is in quarantine.
+        row: of the call's ceiling. counted: the bound came from a tokenizer; later calls are bounded by bytes. Else the
+        model is in quarantine; an organisation's own rate only until it is set anew.
         """
         if actual_tokens <= bound_tokens:
             return True
-        (self._miscounted if counted else self._unbounded).add((provider, model))
+        if counted:
+            self._miscounted.add((row.provider, row.model))
+        else:
+            self._unbounded.add(_bounded_name(row))
         logger.error(
-            "bound breach: %s/%s read %d tokens and was bounded to %d by %s", provider, model, actual_tokens,
+            "bound breach: %s/%s read %d tokens and was bounded to %d by %s", row.provider, row.model, actual_tokens,
             bound_tokens, "its tokenizer; it is not counted again" if counted else "bytes; the model is in quarantine",
         )  # fmt: skip
         return False
@@ -112,6 +115,11 @@ class Prices:
                 settlement.row_id, settlement.cost_pico, ceiling_pico,
             )  # fmt: skip
         return settlement
+
+
+def _bounded_name(row: PriceRow) -> str:
+    """What a broken bound is remembered by."""
+    return row.row_id if is_custom(row.row_id) else f"{row.provider}/{row.model}"
 
 
 def _own_row(rate: CustomRate, listed: Sequence[PriceRow]) -> PriceRow:
