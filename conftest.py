@@ -15,6 +15,9 @@ from shredder.embedded.errors import CannotStart
 from shredder.embedded.home import servers_are_embedded, sole_owner
 from shredder.embedded.processes import command_line
 
+# Helpers of tests assert too, and must say what they compared.
+pytest.register_assert_rewrite("tests")
+
 _running = ExitStack()
 
 
