@@ -60,6 +60,17 @@ async def test_a_ledger_stops_in_order_while_postgresql_is_away(house: House, di
     assert house.amounts() == (0, 1)
 
 
+async def test_a_stop_writes_the_endings_that_wait(house: House) -> None:
+    """Row 21 of docs/reliability.md."""
+    ledger = Ledger()
+    await ledger.start()
+    ask = house.ask(USD)
+    await ledger.reserve(ask)
+    ledger.settle(ask.call_id, CallEnd(cost_pico=7))
+    await ledger.stop()
+    assert house.amounts() == (7, 0)
+
+
 async def test_answers_that_come_too_late_hold_nothing(
     house: House, distant: Ledger, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,7 @@ async def test_where_no_connection_comes_to_be_nothing_is_charged(scheme: str) -
 
 @pytest.mark.parametrize(
     ("words", "fields"),
-    [("hang=1", {}), ("chunk_ms=900", {"stream": True}), ("chunks=30 chunk_ms=100", {"stream": True})],
+    [("hang=1", {}), ("chunks=1 chunk_ms=900", {"stream": True}), ("chunks=30 chunk_ms=100", {"stream": True})],
     ids=["before the first byte", "between bytes", "in all"],
 )
 async def test_a_provider_that_hangs_is_given_up_and_charged_at_the_ceiling(
