@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agents.audit import balances, calls, days, hours, members, prices, rolled, totals
+from agents.audit import balances, calls, days, hours, limits, members, prices, rolled, totals
 from agents.audit.book import BookDay, read_days, unread
 from agents.audit.remembering import remember
 from agents.audit.report import AuditReport, Check, Difference
@@ -76,7 +76,7 @@ def _report(cursor: CursorWrapper, book_days: list[BookDay], book: Check, differ
     mark = cursor.fetchone()[0]
     rolled_hours, rolled_days = rolled.read(cursor)
     checks = [
-        *balances.checks(cursor, rows, unremembered), *of_rows.values(),
+        *balances.checks(cursor, rows, unremembered), limits.check(cursor, rows, unremembered), *of_rows.values(),
         hours.check(cursor, mark, rolled_hours, rows, unremembered), days.check(cursor, mark, rolled_days), book,
     ]  # fmt: skip
     report = AuditReport(at=_now(cursor), checks=checks, read_count=sum(day.unread_count for day in book_days))

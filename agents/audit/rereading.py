@@ -27,7 +27,8 @@ SELECT balance_id, coalesce(r.organization_id, a.organization_id), coalesce(r.us
        coalesce(r.tokens, 0) - coalesce(a.tokens, 0), coalesce(r.calls, 0) - coalesce(a.calls, 0)
 FROM ({totals.BALANCES}) r
 FULL JOIN (SELECT * FROM audited_balance WHERE day = %(day)s) a USING (balance_id)
-WHERE (r.usd_pico, r.tokens, r.calls) IS DISTINCT FROM (a.usd_pico, a.tokens, a.calls)
+WHERE (r.usd_pico, r.tokens, r.calls, r.overrun_pico, r.overrun_calls)
+   IS DISTINCT FROM (a.usd_pico, a.tokens, a.calls, a.overrun_pico, a.overrun_calls)
 ORDER BY 1
 """  # noqa: S608
 HOURS = f"""

@@ -33,12 +33,15 @@ FROM ({{rows}}) c
 """  # noqa: S608 (only our own column names, here and below)
 
 # Calls of one agent share their balances, so rows are grouped before they are spread over balances.
+# What was charged and never admitted (overruns, raising corrections, usage from outside) is kept apart.
 BALANCES = """
 SELECT balance_id, (array_agg(organization_id))[1] AS organization_id, bool_or(practice) AS practice,
-       sum(usd) AS usd_pico, sum(tokens) AS tokens, sum(calls) AS calls, min(first_at) AS first_reserved_at,
-       max(last_at) AS last_reserved_at
+       sum(usd) AS usd_pico, sum(tokens) AS tokens, sum(calls) AS calls, sum(over_usd) AS overrun_pico,
+       sum(over_calls) AS overrun_calls, min(first_at) AS first_reserved_at, max(last_at) AS last_reserved_at
 FROM (SELECT organization_id, practice, balance_ids, sum(cost_pico) AS usd, sum(tokens) AS tokens,
-             sum(counted) AS calls, min(reserved_at) AS first_at, max(reserved_at) AS last_at
+             sum(counted) AS calls, min(reserved_at) AS first_at, max(reserved_at) AS last_at,
+             sum(greatest(cost_pico - CASE WHEN endpoint = 'usage' THEN 0 ELSE held_pico END, 0)) AS over_usd,
+             sum(CASE WHEN seq > 0 OR endpoint = 'usage' THEN greatest(counted, 0) ELSE 0 END) AS over_calls
       FROM ({rows}) c WHERE cardinality(balance_ids) > 0 GROUP BY 1, 2, 3) kinds,
      unnest(balance_ids) AS balance_id
 GROUP BY balance_id
@@ -76,12 +79,14 @@ ON CONFLICT (day) DO UPDATE SET
 """  # noqa: S608
 _ADD_BALANCES = f"""
 INSERT INTO audited_balance AS b (balance_id, day, organization_id, practice, usd_pico, tokens, calls,
-                                  first_reserved_at, last_reserved_at)
-SELECT balance_id, %(day)s, organization_id, practice, usd_pico, tokens, calls, first_reserved_at, last_reserved_at
+                                  overrun_pico, overrun_calls, first_reserved_at, last_reserved_at)
+SELECT balance_id, %(day)s, organization_id, practice, usd_pico, tokens, calls, overrun_pico, overrun_calls,
+       first_reserved_at, last_reserved_at
 FROM ({BALANCES}) s
 ON CONFLICT (balance_id, day) DO UPDATE SET
     usd_pico = b.usd_pico + excluded.usd_pico, tokens = b.tokens + excluded.tokens,
-    calls = b.calls + excluded.calls, practice = b.practice OR excluded.practice,
+    calls = b.calls + excluded.calls, overrun_pico = b.overrun_pico + excluded.overrun_pico,
+    overrun_calls = b.overrun_calls + excluded.overrun_calls, practice = b.practice OR excluded.practice,
     first_reserved_at = least(b.first_reserved_at, excluded.first_reserved_at),
     last_reserved_at = greatest(b.last_reserved_at, excluded.last_reserved_at)
 """  # noqa: S608

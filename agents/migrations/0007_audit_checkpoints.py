@@ -19,6 +19,8 @@ class Migration(migrations.Migration):
                 ("usd_pico", models.DecimalField(decimal_places=0, max_digits=30)),
                 ("tokens", models.DecimalField(decimal_places=0, max_digits=30)),
                 ("calls", models.BigIntegerField()),
+                ("overrun_pico", models.DecimalField(decimal_places=0, max_digits=30)),
+                ("overrun_calls", models.BigIntegerField()),
                 ("first_reserved_at", models.DateTimeField()),
                 ("last_reserved_at", models.DateTimeField()),
             ],

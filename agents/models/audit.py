@@ -34,6 +34,8 @@ class AuditedBalance(models.Model):
     usd_pico = models.DecimalField(max_digits=30, decimal_places=0)
     tokens = models.DecimalField(max_digits=30, decimal_places=0)
     calls = models.BigIntegerField()
+    overrun_pico = models.DecimalField(max_digits=30, decimal_places=0)  # charged, but never admitted
+    overrun_calls = models.BigIntegerField()
     first_reserved_at = models.DateTimeField()
     last_reserved_at = models.DateTimeField()
 

@@ -1,6 +1,7 @@
 """The audit is green on what the ledger wrote, and names the difference when anything is bent."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +11,9 @@ from accounts.models import Organization
 from agents import budgets, pricing, rollups
 from agents.audit import AuditUnderWay
 from agents.budget_terms import BudgetTerms
-from agents.ledger import CallEnd, CallStart, Ledger
+from agents.ledger import BudgetRefused, CallEnd, CallStart, Ledger
 from agents.pricebook import current_book
-from tests.agents.audit_house import a_day_of_work, broken, remember, report
+from tests.agents.audit_house import a_day_of_work, broken, remember, report, tamper
 from tests.agents.ledger_house import USD, House, in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -100,6 +101,42 @@ async def test_the_difference_is_said(house: House, ledger: Ledger) -> None:
     [line] = broken(await report())["spent"]
     assert "(agent, usd per day" in line
     assert line.endswith("difference +4")
+
+
+async def test_a_correction_without_an_ending_is_named(house: House, ledger: Ledger) -> None:
+    await a_day_of_work(house, ledger)
+    tamper(house, "DELETE FROM call WHERE status = 'expired'")
+    lines = broken(await report())["ends_once"]
+    assert [line.partition(" has ")[2] for line in lines] == ["corrections but no ending"]
+
+
+async def test_more_than_the_limit_is_a_breach_unless_somebody_changed_it(house: House, ledger: Ledger) -> None:
+    """F1's promise, as the books show it: nothing is admitted above a limit."""
+    ask = house.ask(3 * USD)
+    await ledger.reserve(ask)
+    await ledger.settle(ask.call_id, CallEnd(cost_pico=2 * USD))
+    assert broken(await report()) == {}
+    house.sql('UPDATE budget SET "limit" = %s WHERE id = %s', USD, house.budget.pk)
+    [line] = broken(await report())["limits"]
+    assert line.endswith(f"{2 * USD} was admitted, the limit was {USD} at most, difference {USD:+d}")
+    assert "limits" in broken(await remember(house))
+    house.sql('UPDATE budget SET "limit" = %s WHERE id = %s', 5 * USD, house.budget.pk)
+    await in_thread(budgets.set_limit, house.budget, USD, None)
+    assert broken(await report()) == {}
+
+
+@pytest.mark.parametrize("is_remembered", [False, True])
+async def test_what_nobody_admitted_may_be_above_the_limit(house: House, ledger: Ledger, is_remembered: bool) -> None:
+    """An overrun is truth, and so is the past of a new budget."""
+    ask, later = house.ask(4 * USD), house.ask(USD)
+    await ledger.reserve(ask)
+    await ledger.settle(ask.call_id, CallEnd(cost_pico=6 * USD))
+    terms = BudgetTerms(scope="agent", unit="calls", window="month", limit=0)
+    await in_thread(budgets.create_budget, house.organization, house.agent, terms, None)
+    assert broken(await (remember(house) if is_remembered else report())) == {}
+    with pytest.raises(BudgetRefused):
+        await ledger.reserve(replace(later, agent_version=house.versions(house.agent)[0]))
+    assert broken(await report()) == {}
 
 
 async def test_an_overrun_is_reported_and_is_no_breach(house: House, ledger: Ledger) -> None:

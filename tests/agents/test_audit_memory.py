@@ -198,8 +198,12 @@ def test_two_wrong_sums_of_an_hour_do_not_make_up_for_each_other(house: House) -
 def test_a_sum_of_calls_that_never_were_is_found(house: House) -> None:
     old_call(house, clock(house) - 5 * DAY)
     rollups.roll_up(clock(house) + HOUR)
-    house.sql("UPDATE hourly_usage SET hour = hour - interval '3 hours'")
-    assert len(broken(audit())["hours"]) >= 2
+    columns = house.sql("SELECT string_agg(column_name, ', ') FROM information_schema.columns"
+                        " WHERE table_name = 'hourly_usage' AND column_name NOT IN ('id', 'hour')")[0][0]  # fmt: skip
+    house.sql(
+        f"INSERT INTO hourly_usage (hour, {columns}) SELECT hour - interval '3 hours', {columns} FROM hourly_usage"
+    )
+    assert any(line.endswith("cost_pico 7, book 0") for line in broken(audit())["hours"])
 
 
 @pytest.mark.parametrize("is_bent", [False, True])
@@ -209,7 +213,7 @@ def test_days_of_zones_whose_midnight_cuts_an_hour_are_compared(house: House, is
     house.sql("UPDATE organization SET time_zone = 'Asia/Kolkata' WHERE id = %s", house.organization.pk)
     house.sql("UPDATE organization SET time_zone = 'Asia/Kathmandu' WHERE id = %s", other.organization.pk)
     evening = (clock(house) - 5 * DAY).replace(hour=18, minute=0, second=0, microsecond=0)
-    for minutes, cost_pico in ((10, 3), (20, 5), (40, 9)):
+    for minutes, cost_pico in ((10, 3 * USD), (20, 5 * USD), (40, USD - 1)):
         for one in (house, other):
             old_call(one, evening + timedelta(minutes=minutes), cost_pico=cost_pico)
     other.connection.close()

@@ -65,7 +65,9 @@ FROM (SELECT n, at, kind, input, cached, output, input * 150000 + cached * 75000
                         ELSE 'settled' END AS kind,
                    500 + n * 7919 %% 4000 AS input, n * 31 %% 2000 AS cached, 50 + n * 104729 %% 900 AS output
             FROM generate_series(0::bigint, %(count)s - 1) AS n) AS numbers) AS c
-JOIN seat s ON s.number = c.n * 7 %% %(agents)s AND c.at >= s.window_start AND c.at < s.window_end
+-- In each hour one agent in eight is at work.
+JOIN seat s ON s.number = c.n * 7 %% (%(agents)s / 8) + %(agents)s / 8 * (extract(hour FROM c.at)::int %% 8)
+    AND c.at >= s.window_start AND c.at < s.window_end
 """
 CORRECTIONS = """
 INSERT INTO call SELECT (jsonb_populate_record(c, jsonb_build_object(
