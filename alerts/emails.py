@@ -127,6 +127,22 @@ def _behind(alert: Alert, facts: Facts) -> Letter:
     )
 
 
+def _audit(alert: Alert, facts: Facts) -> Letter:
+    count, shown = facts["count"], facts["differences"]
+    noun = "difference" if count == 1 else "differences"
+    return Letter(
+        f"Books differ: {count} {noun} between budgets, calls and sums",
+        [
+            "The hourly audit compares what budgets have spent and hold with the calls, and the calls with their sums.",
+            *shown,
+            f"And {count - len(shown):,} more." if count > len(shown) else "",
+            "Calls go on and nothing is put right by itself. Whoever runs this installation should run the audit "
+            "command, which says what differs now.",
+        ],
+        [Link("Open the overview", _url("agents:overview"))],
+    )
+
+
 def _test(alert: Alert, facts: Facts) -> Letter:
     return Letter(
         "Test message from AWX Shredder",
@@ -141,6 +157,7 @@ _WRITERS: dict[AlertKind, Callable[[Alert, Facts], Letter]] = {
     AlertKind.OVERRUN: _overrun,
     AlertKind.KEY_REJECTED: _key_rejected,
     AlertKind.BEHIND: _behind,
+    AlertKind.AUDIT: _audit,
     AlertKind.TEST: _test,
 }
 

@@ -18,6 +18,7 @@ class AlertKind(models.TextChoices):
     OVERRUN = "overrun", "Call cost more than its ceiling"
     KEY_REJECTED = "key_rejected", "Provider key rejected"
     BEHIND = "behind", "Sums or alerts are behind"
+    AUDIT = "audit", "Books differ"
     TEST = "test", "Test message"
 
 

@@ -23,6 +23,7 @@ TIMETABLE = {
     "agents.tasks.roll_up": 60,
     "agents.tasks.keep_partitions": 3_600,
     "agents.tasks.purge_balances": 3_600,
+    "alerts.tasks.audit_books": 3_600,
 }
 
 RARE_SECONDS = 600

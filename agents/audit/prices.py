@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import fields
 from fractions import Fraction
 from functools import cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from django.db import connection
 
 from agents import pricing
 from agents.audit.report import Check
+from agents.audit.totals import PRICED
 from agents.models import PriceBookVersion
-from agents.pricebook import PriceBook, UnpricedModel, current_book
+from agents.pricebook import VERSION_LENGTH, PriceBook, UnpricedModel, current_book
 from agents.pricing import Circumstances, PriceRow, UnpricedFeature, Usage
 from agents.pricing.custom import is_custom
 from agents.pricing.dated import dated_row
@@ -23,31 +26,64 @@ if TYPE_CHECKING:
 
     from django.db.backends.utils import CursorWrapper
 
-# A late settle carries the difference to what the expiry charged; its usage prices the whole.
-METERED = """
-SELECT c.call_id, c.organization_id, c.provider, c.model, c.served_model, c.reserved_at, c.ended_at, c.price_version,
-       c.pricing, c.cost_pico + coalesce(f.cost_pico, 0), coalesce(f.held_pico, c.held_pico), c.input_tokens,
-       c.cache_read_tokens, c.cache_write_tokens, c.cache_write_long_tokens, c.output_tokens, c.reasoning_tokens
-FROM call c
-LEFT JOIN call f ON c.reason = 'late_settle' AND c.seq > 0 AND f.call_id = c.call_id AND f.seq = 0
-WHERE c.pricing ? 'row' AND (c.status = 'settled' OR c.reason = 'late_settle')
+_COLUMNS = """call_id, organization_id, provider, model, served_model, reserved_at, ended_at, price_version, pricing,
+    cost_pico, held_pico, input_tokens, cache_read_tokens, cache_write_tokens, cache_write_long_tokens, output_tokens,
+    reasoning_tokens, seq"""
+METERED = f"SELECT {_COLUMNS} FROM ({{rows}}) c WHERE {PRICED}"  # noqa: S608 (only our own column names)
+VERSIONS = "SELECT DISTINCT v FROM audited_day, unnest(price_versions) AS v ORDER BY v"
+FIRSTS = """
+SELECT call_id, cost_pico, held_pico FROM call
+WHERE call_id = ANY (%(ids)s) AND call_id BETWEEN %(least)s AND %(greatest)s AND seq = 0
 """
-BATCH = 2_000
+BATCH = 5_000
 _TOKENS = ("input", "cache_read", "cache_write", "cache_write_long", "output", "reasoning")
 _USAGE_FIELDS = frozenset(field.name for field in fields(Usage))
+_COST, _HELD = 9, 10  # places among the columns
 
 
-def check(cursor: CursorWrapper) -> Check:
-    """Price every metered call again."""
+def check(cursor: CursorWrapper, rows: str) -> Check:
+    """Price every metered call of some rows again."""
     found = Check("prices", "the stored tokens, priced again by the stored price version, give the stored cost")
     books = _Books()
-    cursor.execute(METERED)
-    while rows := cursor.fetchmany(BATCH):
-        for row in rows:
-            found.examined_count += 1
-            if breach := _breach(books, *row):
-                found.breaches.append(f"call {row[0]}: {breach}")
+    # Read in pieces: a day may not fit into the memory.
+    with connection.chunked_cursor() as reader:
+        reader.execute(METERED.replace("{rows}", rows))
+        while batch := reader.fetchmany(BATCH):
+            found.examined_count += len(batch)
+            for call in _as_settled(cursor, batch):
+                if breach := _breach(books, *call):
+                    found.add(f"call {call[0]}: {breach}", call[1])
     return found
+
+
+def check_versions(cursor: CursorWrapper, found: Check) -> None:
+    """Remembered calls can be priced again as long as their price versions are there, as they were."""
+    cursor.execute(VERSIONS)
+    for (version,) in cursor.fetchall():
+        if version == current_book().version:
+            continue
+        kept = PriceBookVersion.objects.filter(version=version).first()
+        if kept is None:
+            found.add(f"price version {version!r} of calls that were read before is not kept any more")
+        elif sha256(kept.content.encode()).hexdigest()[:VERSION_LENGTH] != version:
+            found.add(f"price version {version!r} is not what it was when calls were priced by it")
+
+
+def _as_settled(cursor: CursorWrapper, batch: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Calls with the cost and the ceiling that a settlement had.
+
+    A late settle carries the difference to what the expiry charged, while its usage prices the whole.
+    """
+    late_ids = sorted(row[0] for row in batch if row[-1] > 0)
+    firsts = {}
+    if late_ids:
+        cursor.execute(FIRSTS, {"ids": late_ids, "least": late_ids[0], "greatest": late_ids[-1]})
+        firsts = {call_id: (cost_pico, held_pico) for call_id, cost_pico, held_pico in cursor.fetchall()}
+    for *call, seq in batch:
+        if seq > 0:
+            charged_pico, call[_HELD] = firsts.get(call[0], (0, call[_HELD]))
+            call[_COST] += charged_pico
+        yield tuple(call)
 
 
 class _Books:

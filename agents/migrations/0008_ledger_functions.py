@@ -9,7 +9,7 @@ CREATE INDEX call_by_user ON call (organization_id, user_subject, call_id) WHERE
 
 
 class Migration(migrations.Migration):
-    dependencies = [("agents", "0006_budgets_and_guards")]
+    dependencies = [("agents", "0007_audit_checkpoints")]
 
     operations = [
         *load_functions(),

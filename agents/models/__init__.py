@@ -1,6 +1,7 @@
 """What may be spent and what was: agents and keys, budgets and balances, reservations, the book, its sums."""
 
 from agents.models.agent import Agent, AgentKey, KeyMode
+from agents.models.audit import AuditedBalance, AuditedDay, AuditedHour
 from agents.models.book import Basis, Call, CallStatus, PriceBookVersion
 from agents.models.budget import Balance, BalanceBucket, Budget, Mode, Scope, Unit, Window
 from agents.models.guards import CustomRate, GuardEvent, GuardRule, Guards, RuleMode
@@ -11,6 +12,9 @@ from agents.models.usage import DailyUsage, HourlyUsage
 __all__ = [
     "Agent",
     "AgentKey",
+    "AuditedBalance",
+    "AuditedDay",
+    "AuditedHour",
     "Balance",
     "BalanceBucket",
     "Basis",

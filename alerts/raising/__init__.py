@@ -7,13 +7,16 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from agents.audit import AuditReport
 from agents.models import Mark
 from alerts.models import Alert, Delivery
+from alerts.raising.audits import audit_alerts, log_differences
 from alerts.raising.budgets import budget_alerts
 from alerts.raising.others import behind, overruns, rejected_keys
 from alerts.raising.recipients import addresses
 
 MARK = "alerts"
+AUDIT_MARK = "audit"
 # Rows carry the moment at which their transaction looked at the clock and are seen when it commits.
 OVERLAP = timedelta(seconds=60)
 
@@ -31,6 +34,18 @@ def raise_alerts(at: datetime) -> list[UUID]:
         delivery_ids = [delivery_id for alert in _due(at, since_at, last_run_at) for delivery_id in _insert(alert, at)]
         Mark.move(MARK, at)
     return delivery_ids
+
+
+def raise_differences(report: AuditReport) -> list[UUID]:
+    """Tell organisations what an audit found in their books and they do not know yet; return the deliveries' ids.
+
+    Of several runs at once one works.
+    """
+    log_differences(report)
+    with transaction.atomic():
+        if not Mark.take(AUDIT_MARK):
+            return []
+        return [delivery_id for alert in audit_alerts(report) for delivery_id in _insert(alert, report.at)]
 
 
 def _due(at: datetime, since_at: datetime, last_run_at: datetime | None) -> Iterator[Alert]:

@@ -1,0 +1,95 @@
+"""Measures the audit on a generated book: ./dev bench audit [calls] [days]. Real PostgreSQL, in a folder that goes.
+
+The first run reads the whole book and remembers it; later ones read what is new; --full reads everything again.
+"""
+
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+def main() -> int:
+    """Write the book, run every kind of audit, print the table; 1 when one of them is not green."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    day_count = int(sys.argv[2]) if len(sys.argv) > 2 else 35
+    home = Path(tempfile.mkdtemp(prefix="awx-shredder-bench-"))
+    home.chmod(0o711)
+    os.environ["SHREDDER_HOME"] = str(home)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "shredder.settings"
+    import django
+    from django.core.management import call_command
+
+    from shredder.embedded.servers import RunningServers
+
+    servers = RunningServers(home, durable=False)
+    try:
+        django.setup()
+        call_command("migrate", verbosity=0)
+        return _measure(count, day_count)
+    finally:
+        servers.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _measure(count: int, day_count: int) -> int:
+    from agents.audit import audit
+    from tests.bench import book
+
+    # The last hour comes after the first run, as it does for an hourly task.
+    end_at = datetime.now(UTC) - timedelta(minutes=15)
+    hour_count = count // (24 * day_count)
+    book.found(day_count)
+    for day in range(day_count, 0, -1):
+        book.write((count - hour_count) // day_count, end_at - HOUR - day * DAY, end_at - HOUR - (day - 1) * DAY)
+    _settle()
+    runs = [
+        _timed("the first, which reads everything", lambda: audit(at=end_at - HOUR + timedelta(minutes=6))),
+        _timed("at rest", audit),
+    ]
+    book.write(hour_count, end_at - HOUR, end_at)
+    _settle()
+    runs += [
+        _timed(f"an hour later, {hour_count:,} calls", audit),
+        _timed("--full", lambda: audit(full=True)),
+    ]
+    print(f"| audit of {count:,} calls in {day_count} days | rows | seconds | of them in Python | green |")
+    print("|---|---|---|---|---|")
+    for row in runs:
+        print("| " + " | ".join(row) + " |")
+    print(f"Memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most.")
+    return 0 if all(row[-1] == "yes" for row in runs) else 1
+
+
+def _settle() -> None:
+    """Sum hours and days, and let the database do what it does by itself in the hours between."""
+    from django.db import connection
+
+    from agents import rollups
+    from agents.models import database_now
+
+    rollups.roll_up(database_now())
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+        cursor.execute("CHECKPOINT")
+
+
+def _timed(name: str, run: Callable[[], Any]) -> list[str]:
+    began, own = time.perf_counter(), time.process_time()
+    report = run()
+    seconds, own_seconds = time.perf_counter() - began, time.process_time() - own
+    print(f"{name}: {seconds:.1f} s", *(report.lines() if not report.ok else []), sep="\n", file=sys.stderr)
+    rows = f"{report.read_count + report.remembered_count:,}"
+    return [name, rows, f"{seconds:.1f}", f"{own_seconds:.1f}", "yes" if report.ok else "NO"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
