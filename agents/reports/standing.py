@@ -45,7 +45,17 @@ class Standing:
 
     @property
     def limit_pico(self) -> int | None:
+        """What may be spent today, the top-up included."""
+        return None if self.daily_pico is None else self.daily_pico + self.extra_pico
+
+    @property
+    def daily_pico(self) -> int | None:
+        """What may be spent on any day."""
         return None if self.budget is None else self.budget.limit
+
+    @property
+    def extra_pico(self) -> int:
+        return self.window.extra_pico
 
     @property
     def available_pico(self) -> int | None:
@@ -99,18 +109,6 @@ def standings(organization: Organization, at: datetime) -> list[Standing]:
 def standing(organization: Organization, agent: Agent, at: datetime) -> Standing:
     """One agent's day."""
     return _standings(organization, [agent], at)[0]
-
-
-def widest_limit(organization: Organization) -> Budget | None:
-    """A budget of the organisation that holds an agent without a limit of its own; none when there is none."""
-    return (
-        Budget.objects.filter(
-            organization=organization, agent=None, scope=Scope.ORGANIZATION, unit=Unit.USD, mode="hard",
-            ended_at=None, limit__isnull=False,
-        )
-        .order_by("limit")
-        .first()
-    )  # fmt: skip
 
 
 def daily_budget(agent: Agent) -> Budget | None:

@@ -14,9 +14,10 @@ from agents.models import Agent, Balance, Budget, Call, CallStatus, DailyUsage, 
 from agents.money import PICO_PER_USD
 from agents.reports import agent_page, calls
 from agents.reports.days import day_of, day_period
+from agents.reports.hard_limits import widest_limit
 from agents.reports.overview import overview
 from agents.reports.spend import organization_today, refusals_today, spend_by_day, spend_by_hour, total_pico
-from agents.reports.standing import State, standing, standings, widest_limit
+from agents.reports.standing import State, standing, standings
 from tests import cast
 from tests.agents.pages_house import CENT, book_call, refuse_call
 
