@@ -31,7 +31,7 @@ _NOTHING = {
     Unit.CALLS: "0 lets nothing through.",
     Unit.TOKENS: "0 lets nothing through.",
 }
-_LABELS = {Unit.USD: "US dollars", Unit.CALLS: "Calls", Unit.TOKENS: "Tokens"}
+_LABELS = {Unit.USD: "Limit in US dollars", Unit.CALLS: "Limit in calls", Unit.TOKENS: "Limit in tokens"}
 
 
 class ThresholdsField(forms.CharField):
@@ -73,7 +73,7 @@ class PresetForm(StrictForm):
         super().__init__(data, auto_id=f"{preset.key}_%s", initial={"preset": preset.key})
         self.about = preset
         there = current(preset, organization, agent)
-        self.limited = [budget for budget in there.values() if budget.limit is not None]
+        self.limited = [there[unit] for unit in preset.units if unit in there and there[unit].limit is not None]
         taken = {budget.unit for budget in self.limited}
         self.units = [unit for unit in preset.units if unit not in taken]
         for unit in self.units:
@@ -96,9 +96,9 @@ class PresetForm(StrictForm):
         return {unit: limit for unit, limit in typed.items() if limit is not None}
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        if not self.units:
+        if not self.units or any(budget.unit in self.data for budget in self.limited):
             raise ValidationError("There is such a budget already: change it in the list.", code="there")
+        cleaned = super().clean()
         if not self.errors and not self.limits:
             self.add_error(self.units[0], "Write at least one of the limits.")
         return cleaned
@@ -135,13 +135,13 @@ class BudgetForm(EditForm):
 class TopUpForm(StrictForm):
     """More for the running window alone (product.md B6); `seen` is what it had been topped up by on the page."""
 
-    amount = UsdField(label="US dollars", initial=TOP_UP_USD)
+    amount = UsdField(label="Amount in US dollars", initial=TOP_UP_USD)
     seen = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, data: Any = None, *, budget: Budget, seen: int) -> None:
         super().__init__(data, auto_id="top_up_%s", initial={"seen": seen})
         if budget.unit != Unit.USD:
-            self.fields["amount"] = _limit_field(budget.unit, required=True)
+            self.fields["amount"] = CountField(label=f"Amount in {budget.unit}")
 
     def clean_amount(self) -> int:
         amount: int = self.cleaned_data["amount"]

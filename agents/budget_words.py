@@ -42,7 +42,7 @@ def summary(*budgets: Described) -> str:
     """What budgets that differ only in unit and limit allow together: "at most $2.00 and 40 calls per session"."""
     first, where = budgets[0], place(budgets[0])
     if first.limit is None:
-        return f"unlimited {' and '.join(_UNITS[budget.unit] for budget in budgets)} {where}, only counted".strip()
+        return f"unlimited {' and '.join(unit_words(budget.unit) for budget in budgets)} {where}, only counted".strip()
     allowed = f"{' and '.join(limit(budget) for budget in budgets)} {where}".strip()
     if first.mode == "soft":
         return f"an alert at {allowed}, nothing is refused"
@@ -81,6 +81,11 @@ def amount(unit: str, value: int) -> str:
     if unit == "usd":
         return usd_display(value)
     return _ONE[unit] if value == 1 else f"{value:,} {_UNITS[unit]}"
+
+
+def unit_words(unit: str) -> str:
+    """A unit in the plural: "dollars", "calls"."""
+    return _UNITS[unit]
 
 
 def _nothing(budgets: Sequence[Described]) -> str:

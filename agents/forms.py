@@ -21,6 +21,7 @@ _COUNT = re.compile(r"[0-9]+", re.ASCII)
 class UsdField(forms.CharField):
     """An amount of dollars, read as pico-dollars; empty is None."""
 
+    is_money = True  # drawn with a dollar sign before it
     widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
 
     def __init__(self, **kwargs: Any) -> None:

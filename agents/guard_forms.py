@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 
 from agents.forms import CountField, EditForm, UsdField
+from agents.guard_fields import NO_MODEL, LifetimeField, ModelsField, ToolsField, lifetime
 from agents.models import Guards, RuleMode
+from agents.money import parse_usd, usd_full
 from agents.templatetags.formats import usd_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-NO_MODEL = "none"
 _DETAIL = "… "  # begins the label of a field that says more about the rule before it
-_LINES_MAX = 200
-_MODEL_BYTES_MAX = 128
 _NUMBER_MAX = 2**31 - 1  # what the columns of whole numbers hold
 _TOKENS_MAX = 10**15
-_TOOL = re.compile(r"([a-z0-9][a-z0-9_.-]{0,63})\s*=\s*([0-9]{1,4})", re.ASCII)
-_LIFETIME = re.compile(r"([0-9]{1,9})\s*(s|min|h|d)", re.ASCII)
-_UNIT_SECONDS = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
-_CACHE_DAYS_MAX = 30
-_LINES = forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"})
+_EMPTY = {"allowed_models": "every model", "hosted_tools": "none", "cache_seconds": "off"}
 
 
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
@@ -48,7 +41,8 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
             ("repeat_mode", "repeat_count", "repeat_minutes"),
             ("session_mode", "session_calls"),
             ("busy_mode", "busy_hours"),
-            ("windows_mode", "cool_down_minutes"),
+            ("windows_mode",),
+            ("cool_down_minutes",),
         ),
     ),
     (
@@ -57,72 +51,6 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
     ),
     ("Cache", "For agents that ask the same again.", (("cache_seconds",),)),
 )  # fmt: skip
-
-
-class LinesField(forms.CharField):
-    """Several values, one a line; empty lines do not count."""
-
-    widget = _LINES
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": 30_000, **kwargs})
-
-    def lines(self, value: Any) -> list[str]:
-        """The lines of what was typed, each once."""
-        text: str = super().clean(value)
-        found = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-        if len(found) > _LINES_MAX:
-            raise ValidationError(f"At most {_LINES_MAX} lines.", code="lines")
-        return found
-
-
-class ModelsField(LinesField):
-    """The models an agent may use: None for every one, an empty list for none at all."""
-
-    def clean(self, value: Any) -> list[str] | None:
-        lines = self.lines(value)
-        if lines == [NO_MODEL]:
-            return []
-        for line in lines:
-            if line == NO_MODEL:
-                raise ValidationError(f"“{NO_MODEL}” stands alone: it allows no model at all.", code="none")
-            if len(line.encode()) > _MODEL_BYTES_MAX or not line.isprintable() or " " in line:
-                raise ValidationError(f"“{line[:40]}” is no model’s id.", code="model")
-        return lines or None
-
-
-class ToolsField(LinesField):
-    """Hosted tools with the most uses in one call, as name=cap."""
-
-    def clean(self, value: Any) -> dict[str, int]:
-        caps: dict[str, int] = {}
-        for line in self.lines(value):
-            match = _TOOL.fullmatch(line)
-            if match is None:
-                raise ValidationError(f"“{line[:40]}”: write name=cap, such as web_search=3.", code="tool")
-            name, cap = match[1], int(match[2])
-            if name in caps:
-                raise ValidationError(f"{name} stands there twice.", code="twice")
-            if not 1 <= cap <= 100:
-                raise ValidationError(f"{name}: give it a number of uses from 1 to 100.", code="cap")
-            caps[name] = cap
-        return caps
-
-
-class LifetimeField(forms.CharField):
-    """How long, such as "24 h" or "30 min", read as seconds; empty is None."""
-
-    def clean(self, value: Any) -> int | None:
-        text: str = super().clean(value)
-        if text in self.empty_values:
-            return None
-        match = _LIFETIME.fullmatch(text.strip())
-        if match is None:
-            raise ValidationError("Write a number and a unit: 90 s, 30 min, 24 h or 7 d.", code="lifetime")
-        seconds = int(match[1]) * _UNIT_SECONDS[match[2]]
-        if not 1 <= seconds <= _CACHE_DAYS_MAX * _UNIT_SECONDS["d"]:
-            raise ValidationError(f"Write a time from 1 s to {_CACHE_DAYS_MAX} d.", code="range")
-        return seconds
 
 
 def _number(label: str, help_text: str, *, least: int = 1, most: int = _NUMBER_MAX, empty: bool = False) -> CountField:
@@ -186,7 +114,9 @@ class GuardsForm(EditForm):
     busy_hours = _number("… for hours", "Up to a week, 168.", most=168)
     windows_mode = _rule("Budget used up three times running", "The daily budget reached 100 % in three windows.")
     cool_down_minutes = _number(
-        "Blocked for minutes", "How long a rule on Block stops the agent. Up to a day, 1,440.", most=1440
+        "A block lasts, in minutes",
+        "Every rule’s; a member’s change of the agent ends it early. Up to a day, 1,440.",
+        most=1440,
     )
 
     retry_mode = _rule("Retry storm", "Calls within a minute of a failed one.", block="Hold back, 1 to 60 s")
@@ -266,23 +196,16 @@ def _typed(guards: Guards) -> dict[str, str]:
     typed = {name: _plain(getattr(guards, name)) for name in GuardsForm.base_fields}
     models, tools, seconds = guards.allowed_models, guards.hosted_tools, guards.cache_seconds
     typed["allowed_models"] = "" if models is None else "\n".join(models) or NO_MODEL
-    typed["hosted_tools"] = "\n".join(f"{name}={cap}" for name, cap in tools.items())
+    typed["hosted_tools"] = "\n".join(f"{name}={cap}" for name, cap in sorted(tools.items()))
     typed["max_ceiling_pico"] = usd_plain(guards.max_ceiling_pico)
     typed["clamp_output"] = "yes" if guards.clamp_output else "no"
     typed["required_headers"] = " ".join(sorted(guards.required_headers))
-    typed["cache_seconds"] = "" if seconds is None else _lifetime(seconds)
+    typed["cache_seconds"] = "" if seconds is None else lifetime(seconds)
     return typed
 
 
 def _plain(value: object) -> str:
     return "" if value is None else str(value)
-
-
-def _lifetime(seconds: int) -> str:
-    """Seconds in the largest unit that leaves no rest; hours up to two days, since a day is usually 24 of them."""
-    names = [name for name, size in _UNIT_SECONDS.items() if seconds % size == 0]
-    largest = names[1] if names[0] == "d" and seconds <= 2 * _UNIT_SECONDS["d"] else names[0]
-    return f"{seconds // _UNIT_SECONDS[largest]} {largest}"
 
 
 def _words(field: forms.BoundField) -> str:
@@ -291,8 +214,5 @@ def _words(field: forms.BoundField) -> str:
         choices: Any = field.field.choices
         return str(dict(choices).get(value, value))
     if isinstance(field.field, UsdField) and value:
-        return f"${value}"
+        return usd_full(parse_usd(value))
     return ", ".join(value.splitlines()) or _EMPTY.get(field.name, "no limit")
-
-
-_EMPTY = {"allowed_models": "every model", "hosted_tools": "none", "cache_seconds": "off"}

@@ -79,8 +79,8 @@ def values_of(person: Person) -> dict[str, object]:
     terms = BudgetTerms(scope=Scope.MODEL, scope_name="gpt-4o", limit=10**12)
     budget = budgets.create_budget(person.organization, person.agent, terms, by=person.user)
     return {
-        "agent_id": person.agent.id, "budget_id": budget.id, "call_id": made.call_id, "key_id": key.id, "provider": "openai",
-        "rate_id": rate.id,
+        "agent_id": person.agent.id, "budget_id": budget.id, "call_id": made.call_id, "key_id": key.id,
+        "provider": "openai", "rate_id": rate.id,
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from agents.windows import window_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from django.db.models import QuerySet
 
@@ -92,6 +93,10 @@ class BudgetGroup:
         return self.first.budget.limit is None
 
     @property
+    def has_bar(self) -> bool:
+        return self.first.has_window and not self.is_unlimited
+
+    @property
     def is_daily(self) -> bool:
         """Whether it is the agent's dollars of the day alone, which its page shows by themselves."""
         budget = self.first.budget
@@ -126,6 +131,14 @@ def budget_standings(organization: Organization, budgets: Sequence[Budget], at: 
     balances = {balance.budget_id: balance for balance in running.order_by("window_start")}
     rolling = _rolling([balances[b.pk].pk for b in budgets if b.window == Window.ROLLING and b.pk in balances], at)
     return [_standing(organization, budget, balances.get(budget.pk), rolling, at) for budget in budgets]
+
+
+def used_up(organization: Organization, at: datetime) -> set[UUID | None]:
+    """The agents of whom a hard budget has nothing left, beside their dollars of the day; None: the organisation's."""
+    limited = live_budgets(organization).filter(mode=Mode.HARD, limit__isnull=False, scope__in=_ALL_OF_IT)
+    budgets = list(limited.exclude(scope=Scope.AGENT, unit=Unit.USD, window=Window.DAY))
+    standings = budget_standings(organization, budgets, at)
+    return {row.budget.agent_id for row in standings if row.limit is not None and row.spent >= row.limit}
 
 
 def has_subjects(budget: Budget) -> bool:

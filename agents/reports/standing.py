@@ -7,6 +7,7 @@ from enum import Enum
 from accounts.models import Organization
 from agents.models import Agent, Budget, Scope, Unit, Window
 from agents.money import usd_display
+from agents.reports.budget_list import used_up
 from agents.reports.days import day_of, day_period
 from agents.reports.spend import Refusals, WindowSpend, agents_today, refusals_today
 
@@ -42,6 +43,7 @@ class Standing:
     window: WindowSpend
     refusals: Refusals
     resets_at: datetime
+    other_used_up: bool = False  # a hard budget beside the daily one, the agent's or the organisation's
 
     @property
     def limit_pico(self) -> int | None:
@@ -92,6 +94,8 @@ class Standing:
 
     def _is_blocked(self) -> bool:
         """Nothing is left, or a call was refused today with most of the budget spent (as alerts count it)."""
+        if self.other_used_up:
+            return True
         limit_pico = self.limit_pico
         if limit_pico is None:
             return False
@@ -122,12 +126,14 @@ def _standings(organization: Organization, agents: list[Agent], at: datetime) ->
     budgets = _daily_budgets(organization, agents)
     windows = agents_today(organization, at)
     refusals = refusals_today(organization, at)
+    empty = used_up(organization, at)
     zone = organization.time_zone
     midnight = day_period(day_of(at, zone), zone).end_at
     stands = []
     for agent in agents:
         window, refused = windows.get(agent.id, WindowSpend()), refusals.get(agent.id, Refusals())
-        stands.append(Standing(agent, budgets.get(agent.id), window, refused, window.end_at or midnight))
+        over = None in empty or agent.id in empty
+        stands.append(Standing(agent, budgets.get(agent.id), window, refused, window.end_at or midnight, over))
     return stands
 
 

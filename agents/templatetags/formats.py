@@ -65,6 +65,12 @@ def in_unit(value: int | None, unit: str) -> str:
 
 
 @register.filter
+def unit_words(unit: str) -> str:
+    """A budget's unit in the plural: "dollars", "calls"."""
+    return budget_words.unit_words(unit)
+
+
+@register.filter
 def limit_phrase(budget: budget_words.Described) -> str:
     """A budget's limit as part of a sentence: "$100.00 a day"."""
     return budget_words.phrase(budget)
