@@ -136,10 +136,11 @@ def change_terms(budget: Budget, *, mode: str, thresholds: tuple[int, ...], by: 
 
 
 @transaction.atomic
-def top_up(budget: Budget, amount: int, by: User | None) -> None:
+def top_up(budget: Budget, amount: int, by: User | None, *, seen_extra: int | None = None) -> None:
     """Let the running window of a budget without subjects spend more (B6); it is gone when the window ends.
 
-    amount: in the budget's unit, above 0; raises BadBudget.
+    amount: in the budget's unit, above 0. seen_extra: what the window had been topped up by when somebody decided,
+    so that a form sent twice adds once. Raises BadBudget, NotNow.
     """
     check_limit(budget.unit, amount)
     if amount <= 0:
@@ -151,6 +152,8 @@ def top_up(budget: Budget, amount: int, by: User | None) -> None:
         cursor.execute("SELECT balance_id FROM ledger_open_balances(ARRAY[%s::bigint], '{\"\"}', '{f}')", [budget.pk])
         (balance_id,) = cursor.fetchone()
     balance = Balance.objects.select_for_update(no_key=True).get(pk=balance_id)
+    if seen_extra is not None and seen_extra != balance.extra:
+        raise NotNow("It was topped up, or has begun anew, since you looked: add again if that is not enough.")
     check_limit(budget.unit, budget.limit + balance.extra + amount)
     Balance.objects.filter(pk=balance_id).update(extra=F("extra") + amount)
     _bump(budget)
@@ -175,13 +178,17 @@ def ensure_meter(agent_id: UUID, scope: str, unit: str, window: str) -> Budget:
 @transaction.atomic
 def end_budget(budget: Budget, by: User | None) -> None:
     """Stop counting against a budget; its history stays. The organisation's meter cannot end."""
-    is_meter = budget.scope == Scope.ORGANIZATION and (budget.unit, budget.window) == (Unit.USD, Window.DAY)
-    if is_meter:
+    if is_meter(budget):
         raise NotNow("An organisation keeps its daily budget; remove its limit instead.")
     _stand_still(budget.organization_id, [budget.pk])
     Budget.objects.filter(pk=budget.pk, ended_at=None).update(ended_at=timezone.now())
     _bump(budget)
     _audit(budget.organization, by, "budget.ended", _target(budget), {"window": budget.window})
+
+
+def is_meter(budget: Budget) -> bool:
+    """Whether it is the budget that every call of its organisation counts against."""
+    return budget.scope == Scope.ORGANIZATION and (budget.unit, budget.window) == (Unit.USD, Window.DAY)
 
 
 def pause(agent: Agent, by: User | None) -> None:

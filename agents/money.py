@@ -1,4 +1,4 @@
-"""Money: whole pico-dollars (1 USD = 10**12 p$), rounded up, and its two written forms."""
+"""Money: whole pico-dollars (1 USD = 10**12 p$), rounded up, and its written forms."""
 
 import re
 
@@ -59,6 +59,13 @@ def usd_display(pico: int) -> str:
     digits = str(rest).zfill(_PLACES)
     shown = digits.rstrip("0").ljust(_DISPLAY_PLACES_MIN, "0")
     return f"{sign}${whole:,}.{shown}"
+
+
+def usd_full(pico: int) -> str:
+    """Write pico-dollars with every digit and at least two places: "$0.125", "$3.00", "$1,500.00"."""
+    sign = "-" if pico < 0 else ""
+    whole, _, places = usd_exact(abs(pico)).partition(".")
+    return f"{sign}${int(whole):,}.{places.rstrip('0').ljust(_DISPLAY_PLACES_MIN, '0')}"
 
 
 def _too_large() -> InvalidAmount:

@@ -18,8 +18,9 @@ from django.utils import timezone
 
 from accounts import credentials
 from accounts.models import AuditEntry, Organization, ProviderCredential
-from agents import rates
-from agents.models import Agent, AgentKey, Budget, CustomRate
+from agents import budgets, rates
+from agents.budget_terms import BudgetTerms
+from agents.models import Agent, AgentKey, Basis, Budget, CustomRate, Scope
 from tests import cast
 from tests.alerts.books import call
 from tests.cast import Person
@@ -30,7 +31,13 @@ OURS = ("accounts", "agents", "alerts")
 PUBLIC = {"accounts:home", "accounts:theme"}
 # What a viewer may post, since it is their own: theme, name, a test message to themselves.
 PERSONAL = {"accounts:theme", "accounts:profile", "agents:onboarding", "alerts:send_test"}
-OF_A_TENANT = {"agent_id", "call_id", "key_id", "rate_id"}  # arguments that name something of one organisation
+OF_A_TENANT = {
+    "agent_id",
+    "budget_id",
+    "call_id",
+    "key_id",
+    "rate_id",
+}  # arguments that name something of one organisation
 RATE = {"model": "acme-70b", "input_pico": 10**12, "output_pico": 10**12}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -66,12 +73,14 @@ def _walk(patterns: list[URLPattern | URLResolver], namespace: str) -> Iterator[
 def values_of(person: Person) -> dict[str, object]:
     """A value for every argument, of this person's organisation."""
     credentials.connect(person.organization, "openai", "sk-test-0123", by=person.user)
-    made = call(person, timezone.now())
+    made = call(person, timezone.now(), basis=Basis.WORST_CASE)
     key = AgentKey.objects.filter(agent=person.agent).earliest("id")
     rate = rates.set_rate(CustomRate(organization=person.organization, provider="openai", **RATE), by=person.user)
+    terms = BudgetTerms(scope=Scope.MODEL, scope_name="gpt-4o", limit=10**12)
+    budget = budgets.create_budget(person.organization, person.agent, terms, by=person.user)
     return {
-        "agent_id": person.agent.id, "call_id": made.call_id, "key_id": key.id, "provider": "openai",
-        "rate_id": rate.id,
+        "agent_id": person.agent.id, "budget_id": budget.id, "call_id": made.call_id, "key_id": key.id,
+        "provider": "openai", "rate_id": rate.id,
     }  # fmt: skip
 
 
@@ -114,6 +123,7 @@ def test_charlie_reads_no_name_of_acmes(page: Page) -> None:
     type(alice.organization).objects.filter(id=alice.organization.id).update(name="Wombat organisation")
     Agent.objects.filter(id=alice.agent.id).update(name="Wombat agent", slug="wombat-agent")
     CustomRate.objects.update(model="wombat-70b")
+    Budget.objects.filter(scope=Scope.MODEL).update(scope_name="wombat-70b")
     shown = browser(charlie).get(page.address(values_of(charlie)))
     if shown.status_code == 200:
         assert "wombat" not in shown.content.decode().lower()
@@ -147,6 +157,7 @@ def test_name_of_a_tenant_never_becomes_markup(page: Page) -> None:
     AgentKey.objects.update(name=PAYLOAD)
     type(alice.user).objects.update(name=PAYLOAD)
     CustomRate.objects.update(model=PAYLOAD)
+    Budget.objects.filter(scope=Scope.MODEL).update(scope_name=PAYLOAD)
     call(alice, timezone.now(), model=PAYLOAD, session=PAYLOAD, user_subject=PAYLOAD, sub_agent=PAYLOAD[:64])
     answer = browser(alice).get(page.address(values))
     if answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html"):

@@ -8,6 +8,7 @@ from uuid import UUID
 from accounts.models import Organization
 from agents.charts import OTHER_SERIES, Chart, Point, rank_series, stacked
 from agents.models import Agent
+from agents.reports.budget_list import BudgetGroup, budget_groups
 from agents.reports.days import day_of
 from agents.reports.spend import DaySpend, Refusals, WindowSpend, organization_today, spend_by_day, total_pico
 from agents.reports.standing import Standing, standings
@@ -25,6 +26,7 @@ class Overview:
     month_pico: int
     refusals: Refusals
     standings: list[Standing]
+    groups: list[BudgetGroup]  # budgets of all agents together that a bar can show
     chart: Chart
 
     @property
@@ -45,6 +47,7 @@ def overview(organization: Organization, at: datetime) -> Overview:
         month_pico=total_pico(day for day in days if day.day >= month_start),
         refusals=_all_refusals(stands),
         standings=stands,
+        groups=[group for group in budget_groups(organization, None, at) if group.has_bar],
         chart=_chart(organization, [day for day in days if day.day >= chart_start]),
     )
 

@@ -6,7 +6,7 @@ the book itself. The audit holds the three together, so the sum of days is the t
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -33,12 +33,16 @@ HELD_BACK_DAYS = 3  # a hold outlives its window by no more than a call's longes
 
 @dataclass(frozen=True, slots=True)
 class WindowSpend:
-    """What one window of a dollar budget has spent and holds, in pico-dollars."""
+    """What one window of a dollar budget has spent and holds, in pico-dollars.
+
+    extra_pico: what it was topped up by, beside the limit.
+    """
 
     spent_pico: int = 0
     held_pico: int = 0
     start_at: datetime | None = None
     end_at: datetime | None = None
+    extra_pico: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +74,14 @@ def organization_today(organization: Organization, at: datetime) -> WindowSpend:
     running = next((balance for balance in balances if _is_running(balance, at)), None)
     if running is None:
         return WindowSpend(held_pico=held_pico)
-    return WindowSpend(running.spent, held_pico, running.window_start, running.window_end)
+    return replace(_window(running), held_pico=held_pico)
 
 
 def agents_today(organization: Organization, at: datetime) -> dict[UUID, WindowSpend]:
     """Each agent's day as the ledger has it; agents without a call today are missing."""
     balances = _day_balances(organization, Scope.AGENT, at - timedelta(days=2), at)
     return {
-        balance.budget.agent_id: WindowSpend(balance.spent, balance.held, balance.window_start, balance.window_end)
+        balance.budget.agent_id: _window(balance)
         for balance in balances
         if balance.budget.agent_id is not None and _is_running(balance, at)
     }
@@ -140,6 +144,10 @@ def _day_balances(organization: Organization, scope: Scope, since_at: datetime, 
         budget__organization=organization, budget__scope=scope, budget__scope_name="", budget__unit=Unit.USD,
         budget__window=Window.DAY, subject="", practice=False, window_start__gt=since_at, window_start__lte=at,
     ).select_related("budget")  # fmt: skip
+
+
+def _window(balance: Balance) -> WindowSpend:
+    return WindowSpend(balance.spent, balance.held, balance.window_start, balance.window_end, balance.extra)
 
 
 def _is_running(balance: Balance, at: datetime) -> bool:

@@ -7,6 +7,7 @@ from enum import Enum
 from accounts.models import Organization
 from agents.models import Agent, Budget, Scope, Unit, Window
 from agents.money import usd_display
+from agents.reports.budget_list import used_up
 from agents.reports.days import day_of, day_period
 from agents.reports.spend import Refusals, WindowSpend, agents_today, refusals_today
 
@@ -42,10 +43,21 @@ class Standing:
     window: WindowSpend
     refusals: Refusals
     resets_at: datetime
+    other_used_up: bool = False  # a hard budget beside the daily one, the agent's or the organisation's
 
     @property
     def limit_pico(self) -> int | None:
+        """What may be spent today, the top-up included."""
+        return None if self.daily_pico is None else self.daily_pico + self.extra_pico
+
+    @property
+    def daily_pico(self) -> int | None:
+        """What may be spent on any day."""
         return None if self.budget is None else self.budget.limit
+
+    @property
+    def extra_pico(self) -> int:
+        return self.window.extra_pico
 
     @property
     def available_pico(self) -> int | None:
@@ -82,6 +94,8 @@ class Standing:
 
     def _is_blocked(self) -> bool:
         """Nothing is left, or a call was refused today with most of the budget spent (as alerts count it)."""
+        if self.other_used_up:
+            return True
         limit_pico = self.limit_pico
         if limit_pico is None:
             return False
@@ -101,18 +115,6 @@ def standing(organization: Organization, agent: Agent, at: datetime) -> Standing
     return _standings(organization, [agent], at)[0]
 
 
-def widest_limit(organization: Organization) -> Budget | None:
-    """A budget of the organisation that holds an agent without a limit of its own; none when there is none."""
-    return (
-        Budget.objects.filter(
-            organization=organization, agent=None, scope=Scope.ORGANIZATION, unit=Unit.USD, mode="hard",
-            ended_at=None, limit__isnull=False,
-        )
-        .order_by("limit")
-        .first()
-    )  # fmt: skip
-
-
 def daily_budget(agent: Agent) -> Budget | None:
     """The agent's dollar budget per day."""
     return agent.budgets.filter(
@@ -124,12 +126,14 @@ def _standings(organization: Organization, agents: list[Agent], at: datetime) ->
     budgets = _daily_budgets(organization, agents)
     windows = agents_today(organization, at)
     refusals = refusals_today(organization, at)
+    empty = used_up(organization, at)
     zone = organization.time_zone
     midnight = day_period(day_of(at, zone), zone).end_at
     stands = []
     for agent in agents:
         window, refused = windows.get(agent.id, WindowSpend()), refusals.get(agent.id, Refusals())
-        stands.append(Standing(agent, budgets.get(agent.id), window, refused, window.end_at or midnight))
+        over = None in empty or agent.id in empty
+        stands.append(Standing(agent, budgets.get(agent.id), window, refused, window.end_at or midnight, over))
     return stands
 
 

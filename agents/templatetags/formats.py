@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agents import money
+from agents import budget_words, money
 
 register = template.Library()
 
@@ -47,10 +47,7 @@ def usd_exact(pico: int | None) -> str:
 @register.filter
 def usd_rate(pico: int | None) -> str:
     """A rate as the price list writes it: every digit, at least two places: "$0.125", "$3.00", "$1,500.00"."""
-    if pico is None:
-        return "–"
-    whole, _, places = money.usd_exact(int(pico)).partition(".")
-    return f"${int(whole):,}.{places.rstrip('0').ljust(2, '0')}"
+    return "–" if pico is None else money.usd_full(int(pico))
 
 
 @register.filter
@@ -59,6 +56,24 @@ def usd_plain(pico: int | None) -> str:
     if pico is None:
         return ""
     return money.usd_exact(int(pico)).rstrip("0").rstrip(".")
+
+
+@register.filter
+def in_unit(value: int | None, unit: str) -> str:
+    """An amount of a budget in its unit: "$4.87", "12,000 tokens"."""
+    return "–" if value is None else budget_words.amount(unit, value)
+
+
+@register.filter
+def unit_words(unit: str) -> str:
+    """A budget's unit in the plural: "dollars", "calls"."""
+    return budget_words.unit_words(unit)
+
+
+@register.filter
+def limit_phrase(budget: budget_words.Described) -> str:
+    """A budget's limit as part of a sentence: "$100.00 a day"."""
+    return budget_words.phrase(budget)
 
 
 @register.filter
@@ -172,6 +187,7 @@ _REASONS = {
     "agent_required": "a header is missing that the agent requires",
     "client_gone": "the client went away",
     "key_revoked": "the key was revoked",
+    "amended": "corrected by hand",
     "late_settle": "settled after its hold had expired",
     "usage_missing": "the provider sent no usage",
     "settle_conflict": "a second end that contradicts the first; it moved nothing",

@@ -11,12 +11,17 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.http import OrgRequest, changer_required, member_required
 from agents import budgets
+from agents.budget_forms import TopUpForm
+from agents.budget_terms import BudgetTerms
 from agents.forms import KeyForm, LimitForm, RenameForm
-from agents.models import Agent, KeyMode
+from agents.guard_forms import told
+from agents.models import Agent, Guards, KeyMode, Scope
 from agents.reports import agent_page, calls
+from agents.reports.budget_list import budget_groups
 from agents.reports.days import Period
-from agents.reports.standing import Standing, daily_budget, standing, widest_limit
-from agents.templatetags.formats import usd, usd_plain
+from agents.reports.hard_limits import widest_limit
+from agents.reports.standing import Standing, daily_budget, standing
+from agents.templatetags.formats import usd_plain, usd_rate
 from agents.views import snippets, tickets
 from agents.views.pages import page, proxy_root
 from agents.views.waiting import waiting_facts
@@ -45,14 +50,16 @@ def agent_detail(request: OrgRequest, agent_id: UUID) -> HttpResponse:
 def agent_limit(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     """Set the daily budget; what was spent stays spent."""
     agent = agent_of(request, agent_id)
-    form = LimitForm(request.POST, organization=request.org)
+    budget = daily_budget(agent)
+    form = _limit_form(agent, None if budget is None else budget.limit, request.POST)
     if not form.is_valid():
         return again(request, agent, limit_form=form)
     limit_pico = form.cleaned_data["daily_limit"]
-    budget = daily_budget(agent)
-    if budget is not None:
+    if budget is None:
+        budgets.create_budget(request.org, agent, BudgetTerms(scope=Scope.AGENT, limit=limit_pico), by=request.user)
+    elif budget.limit != limit_pico:
         budgets.set_limit(budget, limit_pico, by=request.user)
-    shown = "unlimited" if limit_pico is None else f"{usd(limit_pico)} a day"
+    shown = "unlimited" if limit_pico is None else f"{usd_rate(limit_pico)} a day"
     messages.success(request, f"The budget of {agent.name} is now {shown}, from the next call on.")
     return redirect("agents:agent_detail", agent.id)
 
@@ -98,6 +105,7 @@ def live_context(request: OrgRequest, agent: Agent) -> dict[str, Any]:
         "agent": agent,
         "now": now,
         "standing": standing(request.org, agent, now),
+        "groups": [group for group in budget_groups(request.org, agent, now) if not group.is_daily],
         "practice_pico": agent_page.practice_pico(agent, now),
         "chart": agent_page.hourly_chart(request.org, agent, now),
         "entries": calls.entries_of(request.org, list(latest[:_LATEST_COUNT])),
@@ -113,13 +121,27 @@ def settled_context(request: OrgRequest, agent: Agent, stands: Standing) -> dict
     live = next((key for key in keys if key.mode == KeyMode.LIVE and key.revoked_at is None), None)
     return {
         "keys": keys,
-        "wider": widest_limit(request.org),
-        "limit_form": LimitForm(initial={"daily_limit": usd_plain(stands.limit_pico)}, organization=request.org),
+        "wider": widest_limit(request.org, agent),
+        "limit_form": _limit_form(agent, stands.daily_pico),
+        "top_up_form": _top_up_form(stands),
+        "guards": told(Guards.of(agent)),
         "rename_form": RenameForm(initial={"name": agent.name}, auto_id="rename_%s"),
         "ticket": tickets.new(),
         "key_form": KeyForm(initial={"mode": KeyMode.LIVE}, auto_id="key_%s"),
         "snippets": snippets.snippets(proxy_root(), snippets.placeholder(live.public_id if live else None)),
     }
+
+
+def _limit_form(agent: Agent, daily_pico: int | None, data: Any = None) -> LimitForm:
+    initial = {"daily_limit": usd_plain(daily_pico)}
+    return LimitForm(data, initial=initial, organization=agent.organization, agent=agent)
+
+
+def _top_up_form(stands: Standing) -> TopUpForm | None:
+    """Nothing without a limit can be topped up."""
+    if stands.budget is None or stands.limit_pico is None:
+        return None
+    return TopUpForm(budget=stands.budget, seen=stands.extra_pico)
 
 
 def again(request: OrgRequest, agent: Agent, **forms: object) -> HttpResponse:

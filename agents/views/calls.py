@@ -10,8 +10,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.http import OrgRequest, member_required
+from agents.corrections import can_be_corrected
 from agents.filters import CUSTOM, RANGES, CallFilter, RangeForm, chips, without
-from agents.models import Call
+from agents.forms import CorrectionForm
+from agents.models import Basis, Call
 from agents.reports import call_page, calls
 from agents.reports.patience import TookTooLong, patience
 from agents.views.pages import page
@@ -60,13 +62,29 @@ def call_detail(request: OrgRequest, call_id: UUID) -> HttpResponse:
     """Everything that is known of one call; prompts and answers are not."""
     entry = calls.find(request.org, call_id)
     if entry is not None:
-        tags = sorted((entry.call.tags or {}).items())
-        context = {"entry": entry, "call": entry.call, "facts": call_page.facts_of(entry), "tags": tags}
-        return page(request, "agents/call_detail.html", context)
+        return finished_page(request, entry)
     running = calls.find_running(request.org, call_id)
     if running is None:
         raise Http404("There is no such call.")
     return page(request, "agents/call_running.html", {"running": running})
+
+
+def finished_page(request: OrgRequest, entry: calls.Entry, form: CorrectionForm | None = None) -> HttpResponse:
+    """The page of a call that has ended; whoever may correct its charge gets the form, or the one they sent."""
+    may_correct = request.membership.may_administer and may_be_corrected(entry)
+    context = {
+        "entry": entry,
+        "call": entry.call,
+        "facts": call_page.facts_of(entry),
+        "tags": sorted((entry.call.tags or {}).items()),
+        "correction_form": (form or CorrectionForm()) if may_correct else None,
+    }
+    return page(request, "agents/call_detail.html", context)
+
+
+def may_be_corrected(entry: calls.Entry) -> bool:
+    """Whether its charge is a worst case or an estimate that no usage has replaced since."""
+    return can_be_corrected(entry.call) and all(row.basis != Basis.USAGE for row in entry.corrections)
 
 
 def _read(request: OrgRequest, now: datetime) -> Asked:

@@ -6,7 +6,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.http import OrgRequest, member_required
 from agents.reports import overview as reports
-from agents.reports.standing import standings, widest_limit
+from agents.reports.hard_limits import widest_limit
+from agents.reports.standing import standings
 from agents.views.pages import page
 
 

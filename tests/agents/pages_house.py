@@ -55,7 +55,7 @@ def _spend(person: cast.Person, agent: Agent, call: Call) -> None:
     budgets = Budget.objects.filter(organization=person.organization, window="day", unit="usd", ended_at=None)
     for budget in budgets.filter(agent=None) | budgets.filter(agent=agent):
         balance, _ = Balance.objects.get_or_create(
-            budget=budget, window_start=span.start,
+            budget=budget, subject="", practice=False, window_start=span.start,
             defaults={"window_end": span.end, "opened_at": span.start},
         )  # fmt: skip
         Balance.objects.filter(id=balance.id).update(spent=F("spent") + call.cost_pico)
