@@ -25,6 +25,7 @@ async def test_the_audit_is_green_after_calls_of_every_fate(house: House, ledger
     assert broken(found) == {}
     assert (found.running_count, found.held_pico, found.overrun_pico) == (1, USD // 10, 0)
     assert house.sql("SELECT status, count(*) FROM call GROUP BY 1 ORDER BY 1") == [
+        ("cached", 1),
         ("corrected", 1),
         ("expired", 2),
         ("refused", 1),
