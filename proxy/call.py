@@ -50,6 +50,7 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
         _record(process, incoming, route, request, names, refusal)
         raise
     if isinstance(passed, Reply):
+        process.running.leave(incoming.call_id)  # nothing runs that could be stopped
         return passed
     admitted, keeper = passed
     reply = await relay.forward(process, admitted, incoming.headers, keeper)

@@ -131,7 +131,7 @@ async def _call(request: web.Request, api: ModuleType) -> web.StreamResponse:
         return await _answer(request, api, body, script, received_bytes)
     except ConnectionResetError:
         fake.counters["client_gone"] += 1
-        raise
+        return web.Response()  # nobody is there to get it
     finally:
         fake.counters["open"] -= 1
         del fake.in_work[id(request)]

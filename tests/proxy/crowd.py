@@ -50,6 +50,7 @@ class Crowd:
         self._loop = loop
         self._session = session
         self.answering_count = 0  # calls whose first bytes have come
+        self.ended: list[Ended] = []
 
     def chat(self, key: str, words: str, *, stream: bool = True, cap: int = 50) -> Future[Ended]:
         """A chat completion that the provider fake answers as the words say."""
@@ -85,7 +86,9 @@ class Crowd:
                 status = answer.status
         except aiohttp.ClientError:
             pass
-        return Ended(status, got, b"".join(pieces).decode(), began_at, time.monotonic())
+        ended = Ended(status, got, b"".join(pieces).decode(), began_at, time.monotonic())
+        self.ended.append(ended)
+        return ended
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from tests.fakes.servers import ProviderFake, provider_fake
 from tests.faults.tcp_proxy import TcpProxy
 from tests.proxy.in_process import bare_process
 from tests.proxy.load import chat_body
+from tests.proxy.stage import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -205,6 +206,19 @@ async def test_a_call_that_was_refused_leaves_nothing_behind(process: Process, a
     with pytest.raises(Overloaded), process.running.entered(uuid7(), caller):
         raise Overloaded
     assert process.running.calls() == []
+
+
+async def test_a_call_that_the_cache_answered_leaves_nothing_behind(process: Process, alice: cast.Person) -> None:
+    await in_thread(Worker(alice.agent, alice.live_key).guard, cache_seconds=60)
+    async with asyncio.timeout(SECONDS_MAX):
+        while True:  # an answer is kept after its client has it
+            reply = await call.handle_call(process, chat(alice, f"text={alice.agent.id}"), CHAT)
+            if (b"x-awx-cache", b"hit") in reply.headers:
+                break
+            await asyncio.sleep(0.02)
+    async with asyncio.timeout(SECONDS_MAX):
+        while process.running.calls():
+            await asyncio.sleep(0.01)
 
 
 async def test_the_first_of_two_stops_is_the_one_that_is_told(process: Process, alice: cast.Person) -> None:
