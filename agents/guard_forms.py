@@ -147,6 +147,11 @@ class GuardsForm(EditForm):
         return {name: value for name, value in read.items() if value != getattr(self.guards, name)}
 
     @property
+    def faulty(self) -> list[forms.BoundField]:
+        """The fields with an error, to lead there from the top of a long page."""
+        return [field for field in self if field.errors]
+
+    @property
     def groups(self) -> list[Group]:
         """The fields as the page groups them."""
         return [Group(title, hint, [[self[name] for name in row] for row in rows]) for title, hint, rows in _GROUPS]

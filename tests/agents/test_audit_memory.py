@@ -42,7 +42,7 @@ async def test_what_has_just_ended_is_read_and_not_remembered(house: House, ledg
     """Rows carry a time at which nobody could see them yet."""
     await a_day_of_work(house, ledger)
     found = await report()
-    assert (found.read_count, found.remembered_count) == (11, 0)
+    assert (found.read_count, found.remembered_count) == (12, 0)
     assert house.sql("SELECT count(*) FROM audited_day") == [(0,)]
 
 

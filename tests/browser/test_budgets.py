@@ -1,4 +1,4 @@
-"""Budgets, top-up and guards in a real browser: nothing is lost while one types, and without scripts all works."""
+"""Budgets, top-up and guards in a real browser: nothing is lost while one types; without scripts all of it works."""
 
 from playwright.sync_api import BrowserContext, Page, expect
 
