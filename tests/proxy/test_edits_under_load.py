@@ -1,4 +1,4 @@
-"""Reliability row 15: limits, pauses, stops and revocations at random under load hold for the next call everywhere."""
+"""Row 15 of docs/reliability.md: limits, pauses, stops and revocations at random hold for the next call everywhere."""
 
 import asyncio
 import random

@@ -86,7 +86,7 @@ def check_money(on: Stage, worker: Worker) -> None:
 
 
 def test_stop_now_cuts_every_running_call_of_the_agent_and_nobody_elses(on: Stage, clients: Crowd) -> None:
-    """Reliability row 15 and S3: each dialect, streams and whole answers, through both processes."""
+    """Row 15 of docs/reliability.md and S3: each dialect, streams and whole answers, through both processes."""
     worker, colleague = on.worker("50"), on.worker()
     chats = [clients.chat(worker.key, FOR_EVER) for _ in range(24)]
     messages = [clients.messages(worker.key, FOR_EVER) for _ in range(6)]
