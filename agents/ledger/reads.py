@@ -23,7 +23,8 @@ WINDOWS_MAX = 5
 # A budget whose window has no balance yet has spent nothing; its window is computed.
 BALANCES_OF = """
 SELECT b.id, b.scope, b.scope_name, b.unit, b."window", b.mode,
-       least(b."limit"::numeric + coalesce(l.extra, 0), 9223372036854775807)::bigint, n.subject,
+       CASE WHEN b."limit" IS NOT NULL
+            THEN least(b."limit"::numeric + coalesce(l.extra, 0), 9223372036854775807)::bigint END, n.subject,
        CASE WHEN b."window" = 'rolling_24h' THEN coalesce(r.spent, 0) ELSE coalesce(l.spent, 0) END,
        coalesce(l.held, 0), coalesce(l.window_start, w.window_start),
        CASE WHEN b."window" = 'rolling_24h' THEN r.room_at WHEN l.id IS NULL THEN w.window_end ELSE l.window_end END

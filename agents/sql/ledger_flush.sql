@@ -61,7 +61,7 @@ BEGIN
                  CASE WHEN g."window" = 'rolling_24h' THEN o.spent ELSE b.spent END AS spent,
                  CASE WHEN g.mode = 'hard' AND l.cap IS NOT NULL THEN l.cap ELSE 9223372036854775807 END AS bound
           FROM balance b JOIN budget g ON g.id = b.budget_id
-          CROSS JOIN LATERAL (SELECT CASE WHEN b.extra = 0 THEN g."limit" ELSE
+          CROSS JOIN LATERAL (SELECT CASE WHEN b.extra = 0 OR g."limit" IS NULL THEN g."limit" ELSE
               least(g."limit"::numeric + b.extra, 9223372036854775807)::bigint END AS cap) l
           LEFT JOIN LATERAL (SELECT * FROM ledger_rolling(b.id, flushed_at)) o ON g."window" = 'rolling_24h'
           WHERE b.id = ANY (locked) ORDER BY b.id) f;

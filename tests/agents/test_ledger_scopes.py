@@ -248,6 +248,15 @@ async def test_a_top_up_holds_for_the_next_call_and_is_gone_after_the_window(hou
     await ledger.reserve(house.ask(5 * USD))
 
 
+async def test_a_budget_without_limit_stays_unlimited_whatever_was_added_to_it(house: House, ledger: Ledger) -> None:
+    await in_thread(budgets.top_up, house.budget, 2 * USD, None)
+    await in_thread(budgets.set_limit, house.budget, None, None)
+    reservation = await ledger.reserve(house.ask(99 * USD))
+    assert reservation.tightest is None
+    facts = await ledger.balances_of(house.budgets)
+    assert {budget.limit for budget in facts} == {None}
+
+
 @pytest.mark.parametrize("amount", [0, -1, 10**19])
 def test_a_top_up_of_nothing_or_of_too_much_is_refused(house: House, amount: int) -> None:
     with pytest.raises(BadBudget):
