@@ -157,6 +157,10 @@ class _Pump:
             cost_pico = self._bill.charge(metered, reason=reason or _incomplete(metered))
             if not metered.finished and metered.error is None:
                 await channel.put(self._error_event(UpstreamCut(provider=self._plan.target.provider)))
+        except Exception:
+            # A fault of ours: the client must not take half an answer for a whole one.
+            await channel.put(self._error_event(UpstreamCut(provider=self._plan.target.provider)))
+            raise
         finally:
             channel.end(b"" if self._bill.ended else self._cut_stream(meter, channel))
         if not reason:

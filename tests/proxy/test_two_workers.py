@@ -195,7 +195,7 @@ def test_a_wiped_cache_and_an_empty_memory_change_no_verdict(on: Stage) -> None:
             break
     asked_count = on.fake.stats()["requests"]
     on.server.kill(0)
-    Redis.from_url(settings.REDIS_URL).flushall()
+    Redis.from_url(settings.REDIS_URL).flushdb()
     on.server.start_again(0)
     on.server.kill(1)
     again = short_call(on, worker)
