@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from agents import rollups
+from agents import rollups, watch
 from agents.ledger import partitions, purge
 from agents.models import database_now
 
@@ -11,6 +11,12 @@ from agents.models import database_now
 def roll_up() -> None:
     """Bring the sums of hours and days up to date."""
     rollups.roll_up(database_now())
+
+
+@shared_task(ignore_result=True)
+def watch_agents() -> None:
+    """Look for loops, retry storms and growing contexts."""
+    watch.watch(database_now())
 
 
 @shared_task(ignore_result=True)

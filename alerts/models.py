@@ -15,11 +15,29 @@ from accounts.models import Organization
 class AlertKind(models.TextChoices):
     THRESHOLD = "threshold", "Budget threshold"
     TOO_LARGE = "too_large", "Call too large for what is left"
+    MORE = "more", "Further alerts of one kind"
     OVERRUN = "overrun", "Call cost more than its ceiling"
+    BOUND_BREACH = "bound_breach", "Call read more than was bounded"
     KEY_REJECTED = "key_rejected", "Provider key rejected"
     BEHIND = "behind", "Sums or alerts are behind"
     AUDIT = "audit", "Books differ"
+    PRICE_EXPIRES = "price_expires", "Price about to expire"
+    GUARDS_DEGRADED = "guards_degraded", "Guards count per process"
+    # The values of agents.models.GuardRule
+    LOOP_REPEAT = "loop_repeat", "Loop: the same message again and again"
+    LOOP_SESSION = "loop_session", "Loop: a session with very many calls"
+    LOOP_BUSY = "loop_busy", "Loop: no pause for hours"
+    LOOP_WINDOWS = "loop_windows", "Loop: budget used up several times in a row"
+    RETRY_STORM = "retry_storm", "Retry storm"
+    CONTEXT_BLOAT = "context_bloat", "Growing context"
     TEST = "test", "Test message"
+
+
+# What rules against loops, storms and growing contexts saw.
+GUARDS = frozenset({
+    AlertKind.LOOP_REPEAT, AlertKind.LOOP_SESSION, AlertKind.LOOP_BUSY, AlertKind.LOOP_WINDOWS, AlertKind.RETRY_STORM,
+    AlertKind.CONTEXT_BLOAT,
+})  # fmt: skip
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
@@ -45,13 +63,17 @@ class Alert(models.Model):
     threshold = models.PositiveSmallIntegerField(default=0)
     limit = models.BigIntegerField(default=0)  # in the budget's unit, as it was then
     facts = models.JSONField(default=dict)  # names and exact amounts as they were then
+    quiet = models.BooleanField(default=False, db_default=False)  # one of very many: told by the sum of its hour
     raised_at = models.DateTimeField(default=timezone.now)
 
     objects = AlertQuerySet.as_manager()
 
     class Meta:
         db_table = "alert"
-        indexes: ClassVar = [models.Index(fields=["organization", "-id"], name="alert_by_time")]
+        indexes: ClassVar = [
+            models.Index(fields=["organization", "-id"], name="alert_by_time"),
+            models.Index(fields=["raised_at"], condition=Q(quiet=True), name="alert_quiet"),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=[

@@ -49,3 +49,15 @@ def to_tell(spent: int, limit: int, thresholds: Iterable[int], already_passed: i
 def refusal_means_used_up(spent: int, limit: int) -> bool:
     """Whether a call refused at this state shows that the budget is used up, rather than that the call was large."""
     return limit > 0 and spent * 100 >= limit * REFUSAL_COUNTS_PERCENT
+
+
+def share(spent: int, limit: int) -> str:
+    """What is spent of a limit, in percent to a tenth: "2.7", "80". Never a whole percent that is not reached yet.
+
+    limit: above 0.
+    """
+    tenths = (2000 * spent + limit) // (2 * limit)
+    if tenths % 10 == 0 and spent * 1000 < limit * tenths:
+        tenths -= 1
+    whole, tenth = divmod(tenths, 10)
+    return f"{whole}.{tenth}" if tenth else str(whole)

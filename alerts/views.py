@@ -14,7 +14,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.http import OrgRequest, member_required
 from agents.models import Agent
 from alerts import delivery
-from alerts.emails import Letter, letter
+from alerts.emails import letter
+from alerts.letters import Letter
 from alerts.models import Alert, Delivery, DeliveryState
 from alerts.raising.trial import raise_test
 

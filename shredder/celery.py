@@ -21,6 +21,7 @@ TIMETABLE = {
     "alerts.tasks.raise_alerts": 5,
     "alerts.tasks.deliver_waiting": 30,
     "agents.tasks.roll_up": 60,
+    "agents.tasks.watch_agents": 60,
     "agents.tasks.keep_partitions": 3_600,
     "agents.tasks.purge_balances": 3_600,
     "alerts.tasks.audit_books": 3_600,

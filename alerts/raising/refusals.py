@@ -9,12 +9,14 @@ from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
 
-from agents.models import Balance, Call, CallStatus, Scope, Unit
+from agents.models import Balance, Call, CallStatus, Scope, Unit, Window
 from agents.money import parse_usd
 from agents.reports.days import Period, call_ids
 from alerts.thresholds import refusal_means_used_up
 
-_FACTS = ["scope", "unit", "window", "limit", "spent", "asked", "resets_at"]
+_FACTS = ["scope", "name", "unit", "window", "limit", "spent", "asked", "resets_at"]
+_OF_THE_ORGANIZATION = frozenset({Scope.ORGANIZATION, Scope.USER})
+_WHOLE = frozenset({Scope.ORGANIZATION, Scope.AGENT})  # there the name is the organisation's or the agent's own
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +30,16 @@ class Place:
     scope: str
     unit: str
     window: str
-    subject: str
-    window_end: datetime | None
+    name: str  # the session, user, model or sub-agent; empty where the budget is for the whole
+    window_end: datetime | None  # none for rolling days, whose room comes back hour by hour
 
     @classmethod
     def of_balance(cls, balance: Balance) -> "Place":
         """The place that a balance stands for."""
         budget = balance.budget
         return cls(
-            budget.organization_id, budget.agent_id, budget.scope, budget.unit, budget.window, balance.subject,
-            balance.window_end,
+            budget.organization_id, budget.agent_id, budget.scope, budget.unit, budget.window,
+            budget.scope_name or balance.subject, balance.window_end,
         )  # fmt: skip
 
 
@@ -69,23 +71,29 @@ def refusals(period: Period) -> dict[Place, Refused]:
     found: dict[Place, Refused] = {}
     for row in rows.values("call_id", "organization_id", "agent_id", "facts").iterator():
         try:
-            place, refused = _place(row), _refused(row)
+            places, refused = _places(row), _refused(row)
         except (ValueError, TypeError):
             # Facts are free JSON: one odd row must not keep everybody's alerts from being raised.
             log.warning("refusal not understood", extra={"call_id": str(row["call_id"])})
             continue
-        known = found.setdefault(place, refused)
-        if refused.limit != known.limit or (refused.means_used_up and not known.means_used_up):
-            found[place] = refused
+        for place in places:
+            known = found.setdefault(place, refused)
+            if refused.limit != known.limit or (refused.means_used_up and not known.means_used_up):
+                found[place] = refused
     return found
 
 
-def _place(row: Mapping[str, Any]) -> Place:
+def _places(row: Mapping[str, Any]) -> list[Place]:
+    """Where a refusal may have happened: it does not say whether a budget per session is the agent's or spans all."""
     facts = row["facts"]
-    agent_id = None if facts["scope"] == Scope.ORGANIZATION else row["agent_id"]
-    window_end = parse_datetime(facts["resets_at"]) if facts["resets_at"] else None
-    subject = facts.get("subject", "")
-    return Place(row["organization_id"], agent_id, facts["scope"], facts["unit"], facts["window"], subject, window_end)
+    scope, window = facts["scope"], facts["window"]
+    agents = [None] if scope in _OF_THE_ORGANIZATION else [row["agent_id"]]
+    if scope == Scope.SESSION:
+        agents.append(None)
+    name = "" if scope in _WHOLE else str(facts["name"])
+    ends = facts["resets_at"] and window != Window.ROLLING
+    window_end = parse_datetime(facts["resets_at"]) if ends else None
+    return [Place(row["organization_id"], agent, scope, facts["unit"], window, name, window_end) for agent in agents]
 
 
 def _refused(row: Mapping[str, Any]) -> Refused:

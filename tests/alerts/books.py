@@ -3,13 +3,19 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
+from django.db.models import F
+
 from accounts.ids import uuid7
-from agents.models import Balance, Basis, Budget, Call, CallStatus, Scope
+from agents import budgets
+from agents.budget_terms import BudgetTerms
+from agents.models import Balance, Basis, Budget, Call, CallStatus, Scope, Unit
 from proxy.errors import BudgetExceeded
 from tests.cast import Person
 
 USD = 10**12
 DAY = timedelta(days=1)
+_CHARGED = {Unit.USD: "cost_pico", Unit.TOKENS: "tokens", Unit.CALLS: "counted"}
 
 
 def day_budget(person: Person) -> Budget:
@@ -56,4 +62,42 @@ def refuse(person: Person, budget: Budget, at: datetime, *, spent_cents: int, as
     return call(
         person, at, status=CallStatus.REFUSED, basis=Basis.NONE, cost_pico=0, held_pico=refusal.asked,
         reason=refusal.reason, facts=refusal.facts(), input_tokens=0, output_tokens=0,
+    )  # fmt: skip
+
+
+def new_budget(person: Person, *, within_agent: bool = True, **terms: Any) -> Budget:
+    """Add a budget as somebody asks for it; terms: of BudgetTerms."""
+    agent = person.agent if within_agent else None
+    return budgets.create_budget(person.organization, agent, BudgetTerms(**terms), by=person.user)
+
+
+def use(person: Person, budget: Budget, amount: int, at: datetime, *, subject: str = "", **columns: Any) -> Balance:
+    """Let a call be charged so much of a budget's unit: its balance moves and it is in the book, as by the ledger.
+
+    amount: pico-dollars, tokens or calls; subject: the session, user, model or sub-agent.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT balance_id FROM ledger_open_balances(ARRAY[%s], ARRAY[%s], '{f}', 10000, %s)",
+            [budget.id, subject, at],
+        )
+        (balance_id,) = cursor.fetchone()
+        Balance.objects.filter(id=balance_id).update(spent=F("spent") + amount)
+        charged: dict[str, Any] = {"cost_pico": 0, "tokens": 0, "counted": 0} | {_CHARGED[Unit(budget.unit)]: amount}
+        charged |= {"balance_ids": [balance_id], "held_pico": charged["cost_pico"]}
+        row = call(person, at, **(charged | columns))
+        cursor.execute("SELECT ledger_roll(ARRAY[%s], %s)", [row.call_id, row.ended_at])
+    return Balance.objects.get(id=balance_id)
+
+
+def refuse_subject(person: Person, balance: Balance, at: datetime, *, spent: int, asked: int) -> Call:
+    """Add a refusal by a budget of subjects to the book as the proxy writes it; amounts in the budget's unit."""
+    budget = balance.budget
+    refusal = BudgetExceeded(
+        agent=person.agent.name, scope=budget.scope, name=balance.subject or budget.scope_name, unit=budget.unit,
+        window=budget.window, limit=budget.limit or 0, spent=spent, held=0, asked=asked, resets_at=balance.window_end,
+    )  # fmt: skip
+    return call(
+        person, at, status=CallStatus.REFUSED, basis=Basis.NONE, cost_pico=0, reason=refusal.reason,
+        facts=refusal.facts(), input_tokens=0, output_tokens=0,
     )  # fmt: skip

@@ -146,8 +146,11 @@ def test_after_a_raise_what_is_already_reached_is_not_repeated(noon: datetime) -
     spend(budget, 1000, noon)
     raising.raise_alerts(noon)
     budgets.set_limit(budget, 20 * USD, by=alice.user)
+    before = 1000
     for step, cents in enumerate((1000, 1599, 1600, 1999, 2000)):
-        spend(budget, cents, noon)
+        balance = spend(budget, cents, noon)
+        call(alice, noon, cost_pico=(cents - before) * USD // 100, balance_ids=[balance.id], ended_at=noon + DAY / 2)
+        before = cents
         raising.raise_alerts(noon + (step + 1) * SECOND)
     assert thresholds() == [100, 80, 100]
 

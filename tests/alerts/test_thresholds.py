@@ -1,6 +1,6 @@
 import pytest
 
-from alerts.thresholds import Told, passed, reached, refusal_means_used_up, to_tell
+from alerts.thresholds import Told, passed, reached, refusal_means_used_up, share, to_tell
 
 USUAL = [50, 80, 100]
 
@@ -76,3 +76,20 @@ def test_after_a_lowering_the_last_told_still_counts() -> None:
 )
 def test_a_refusal_means_used_up_from_eighty_per_cent(spent: int, limit: int, expected: bool) -> None:
     assert refusal_means_used_up(spent, limit) is expected
+
+
+@pytest.mark.parametrize(
+    ("spent", "limit", "expected"),
+    [
+        (40, 1500, "2.7"),
+        (0, 5, "0"),
+        (250, 500, "50"),
+        (487, 500, "97.4"),
+        (4_999_999, 5_000_000, "99.9"),
+        (7_999_999, 10_000_000, "79.9"),
+        (1, 10_000_000, "0"),
+        (720, 500, "144"),
+    ],
+)
+def test_a_share_never_shows_a_whole_percent_that_is_not_reached(spent: int, limit: int, expected: str) -> None:
+    assert share(spent, limit) == expected

@@ -8,8 +8,8 @@ from agents.models import database_now
 from alerts import delivery, raising
 from alerts.models import Alert, AlertKind, Delivery, DeliveryState
 from tests import cast
-from tests.alerts.books import day_budget, spend
-from tests.alerts.conftest import PostOffice
+from tests.alerts.books import day_budget, new_budget, spend, use
+from tests.alerts.conftest import PostOffice, html_of
 from tests.cast import Person
 
 pytestmark = pytest.mark.django_db
@@ -134,3 +134,25 @@ def test_many_alerts_come_in_pages() -> None:
     assert "provider-29" in page(client)
     assert "provider-03 no longer" not in page(client)
     assert "provider-03 no longer" in page(client, "?page=2")
+
+
+def test_an_alert_of_a_crowd_says_where_it_is_told_and_its_words_are_plain() -> None:
+    alice = cast.alice()
+    budget = new_budget(alice, scope="session", unit="calls", window="session", limit=50)
+    now = database_now()
+    for number in range(7):
+        use(alice, budget, 40, now, subject=f"run-{number}")
+    raising.raise_alerts(now)
+    shown = page(browser(alice))
+    assert "Session run-3 of agent support-triage has used 40 of 50 calls" in shown
+    assert shown.count("One of many: in the sum of its hour") == 2
+
+
+def test_a_session_cannot_put_markup_on_the_page_or_into_the_mail(post_office: PostOffice) -> None:
+    alice = cast.alice()
+    budget = new_budget(alice, scope="session", unit="calls", window="session", limit=50)
+    use(alice, budget, 40, database_now(), subject="<script>alert(1)</script>")
+    raising.raise_alerts(database_now())
+    delivery.deliver_waiting(timezone.now())
+    assert "<script>alert(1)" not in page(browser(alice))
+    assert "<script>alert(1)" not in html_of(post_office.mails[0])

@@ -1,0 +1,35 @@
+"""A session with very many calls (B8 b)."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from agents.models import GuardRule
+from agents.watch.active import COUNTS, Active, ask, session_arrays
+from agents.watch.episodes import Sighting
+
+LOOK_BACK = timedelta(days=30)
+
+# The call after the N-th, by the index on sessions: as many entries are read as the rule allows calls.
+_SESSIONS = f"""
+SELECT w.agent_id, w.session, w.calls, c.reserved_at
+FROM unnest(%(organizations)s::uuid[], %(agents)s::uuid[], %(sessions)s::text[], %(calls)s::integer[])
+    AS w(organization_id, agent_id, session, calls)
+CROSS JOIN LATERAL (
+    SELECT c.reserved_at FROM call c
+    WHERE c.organization_id = w.organization_id AND c.session = w.session AND c.session <> ''
+      AND c.call_id >= uuid7_floor(%(since)s) AND c.call_id <= uuid7_floor(%(at)s)
+      AND c.agent_id = w.agent_id AND {COUNTS}
+    ORDER BY c.call_id OFFSET w.calls LIMIT 1) AS c
+"""  # noqa: S608 (only our own conditions)
+
+
+def sightings(seen: Active) -> Iterator[Sighting]:
+    """Sessions that called just now and have made more calls than the rule allows."""
+    watched = seen.warned_by(lambda guards: guards.session_mode)
+    agents = {one.agent.id: one.agent for one in watched}
+    values = session_arrays(watched, lambda guards: guards.session_calls)
+    for agent_id, session, calls, tripped_at in ask(_SESSIONS, values | {"since": seen.at - LOOK_BACK, "at": seen.at}):
+        yield Sighting(
+            agent=agents[agent_id], rule=GuardRule.SESSION, session=session, began_at=tripped_at, last_at=seen.at,
+            facts={"calls": calls},
+        )  # fmt: skip

@@ -1,0 +1,59 @@
+"""Prices that end soon: the price book says until when a rate was published or promised (A4)."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from agents import rates
+from agents.models import HourlyUsage, Mark
+from agents.pricebook import PriceBook, UnpricedModel, current_book
+from alerts.models import Alert, AlertKind
+
+MARK = "alerts.prices"
+LOOKED_EVERY = timedelta(hours=1)
+SOON = timedelta(days=14)
+USED_WITHIN = timedelta(days=7)
+
+
+def expiring_prices(at: datetime) -> Iterator[Alert]:
+    """One alert for each model that an organisation used lately and whose price ends within two weeks, or has ended.
+
+    Organisations that have a rate of their own for the model are not concerned.
+    """
+    last_at = Mark.of(MARK)
+    if last_at is not None and at - last_at < LOOKED_EVERY:
+        return
+    Mark.move(MARK, at)
+    used = HourlyUsage.objects.filter(hour__gte=at - USED_WITHIN, call_count__gt=0).order_by()
+    for organization_id, provider, model in used.values_list("organization_id", "provider", "model").distinct():
+        expires_at = expiry(current_book(), provider, model, at)
+        if expires_at is not None and expires_at <= at + SOON and not _has_own(organization_id, provider, model):
+            yield Alert(
+                organization_id=organization_id, kind=AlertKind.PRICE_EXPIRES, subject=f"{provider}/{model}"[:128],
+                window_start=expires_at,
+                facts={"provider": provider, "model": model, "expires_at": expires_at.isoformat()},
+            )  # fmt: skip
+
+
+def expiry(book: PriceBook, provider: str, model: str, at: datetime) -> datetime | None:
+    """When the price that holds now ends without another one that follows; None while the book knows no end."""
+    try:
+        row = book.row(provider, model, at)
+    except UnpricedModel:
+        return None
+    ends = [] if row.recheck_after_at is None else [row.recheck_after_at]
+    if row.until_at is not None and not _follows(book, provider, model, row.until_at):
+        ends.append(row.until_at)
+    return min(ends, default=None)
+
+
+def _follows(book: PriceBook, provider: str, model: str, until_at: datetime) -> bool:
+    try:
+        book.row(provider, model, until_at)
+    except UnpricedModel:
+        return False
+    return True
+
+
+def _has_own(organization_id: UUID, provider: str, model: str) -> bool:
+    return rates.find(rates.current(organization_id), provider, model) is not None
