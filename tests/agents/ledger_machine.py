@@ -252,11 +252,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def windows_end(self) -> None:
         self.house.sql(
-            "UPDATE balance SET window_end = now() - interval '1 s', window_start = window_start - interval '40 days'"
-            " WHERE window_end > now() AND budget_id IN (SELECT id FROM budget WHERE organization_id = %s)",
+            # Now and not a moment ago: the next window begins where this one ends, and calls belong to one alone.
+            "UPDATE balance SET window_end = now() WHERE window_end > now()"
+            " AND budget_id IN (SELECT id FROM budget WHERE organization_id = %s)",
             self.house.organization.pk,
         )
-        # The windows before must not overlap the one that begins now.
         for budget in self.budgets.values():
             budget.turn()
 
