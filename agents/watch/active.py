@@ -23,16 +23,17 @@ CALLS_MAX = 20_000
 COUNTS = "c.seq = 0 AND c.status NOT IN ('refused', 'cached') AND NOT c.practice"
 
 _ACTIVE = f"""
-SELECT c.organization_id, c.agent_id, c.session FROM call c
+SELECT c.agent_id, array_agg(DISTINCT c.session) FILTER (WHERE {COUNTS}) FROM call c
 WHERE c.call_id >= uuid7_floor(%(first_at)s) AND c.call_id <= uuid7_floor(%(last_at)s)
-  AND c.ended_at >= %(since)s AND c.ended_at <= %(at)s AND {COUNTS}
-GROUP BY 1, 2, 3
+  AND c.ended_at >= %(since)s AND c.ended_at <= %(at)s AND c.seq = 0 AND NOT c.practice
+GROUP BY c.agent_id
 """  # noqa: S608 (only our own conditions)
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """An agent that called, its guards, and the sessions it called in."""
+    """An agent that called, its guards, and the sessions it called in: "" for calls without one, none at all where
+    every call was refused."""
 
     agent: Agent
     guards: Guards
@@ -41,15 +42,15 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The agents whose calls ended between two moments."""
+    """The agents whose calls ended, or were refused, between two moments."""
 
     since_at: datetime
     at: datetime
     agents: tuple[Watched, ...]
 
     def warned_by(self, mode: Callable[[Guards], str]) -> list[Watched]:
-        """Those whose rule is set to warn. mode: reads the rule's mode."""
-        return [one for one in self.agents if mode(one.guards) == RuleMode.WARN]
+        """Those that got calls through and whose rule is set to warn. mode: reads the rule's mode."""
+        return [one for one in self.agents if one.sessions and mode(one.guards) == RuleMode.WARN]
 
 
 def active(since_at: datetime, at: datetime) -> Active:
@@ -58,9 +59,7 @@ def active(since_at: datetime, at: datetime) -> Active:
         "since": since_at, "at": at, "first_at": since_at - CALL_SECONDS_MAX - ID_CLOCK_OFF_MAX,
         "last_at": at + ID_CLOCK_OFF_MAX,
     }  # fmt: skip
-    sessions: dict[UUID, set[str]] = {}
-    for _, agent_id, session in ask(_ACTIVE, values):
-        sessions.setdefault(agent_id, set()).add(session)
+    sessions: dict[UUID, list[str] | None] = dict(ask(_ACTIVE, values))
     agents = Agent.objects.select_related("organization").in_bulk(sessions)
     guards = {one.agent_id: one for one in Guards.objects.filter(agent_id__in=agents)}
     return Active(since_at, at, tuple(_watched(agent, guards, sessions[agent.id]) for agent in agents.values()))
@@ -84,5 +83,5 @@ def ask(query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def _watched(agent: Agent, guards: dict[UUID, Guards], sessions: Iterable[str]) -> Watched:
-    return Watched(agent, guards.get(agent.id) or Guards(agent=agent), frozenset(sessions))
+def _watched(agent: Agent, guards: dict[UUID, Guards], sessions: Iterable[str] | None) -> Watched:
+    return Watched(agent, guards.get(agent.id) or Guards(agent=agent), frozenset(sessions or ()))

@@ -23,7 +23,7 @@ class Day:
 
 
 def sightings(seen: Active) -> list[Sighting]:
-    """Agents that called just now and have used their daily budget up today and on the days before."""
+    """Agents that called just now, in vain perhaps, and have used their daily budget up today and the days before."""
     watched = {one.agent.id: one for one in seen.agents if one.guards.windows_mode != RuleMode.OFF}
     found = []
     for budget, balances in _near(watched, seen.at):

@@ -1,12 +1,14 @@
 """Prices that end soon: the price book says until when a rate was published or promised (A4)."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from agents import rates
 from agents.models import HourlyUsage, Mark
 from agents.pricebook import PriceBook, UnpricedModel, current_book
+from agents.pricing import PriceRow
 from alerts.models import Alert, AlertKind
 
 MARK = "alerts.prices"
@@ -26,33 +28,39 @@ def expiring_prices(at: datetime) -> Iterator[Alert]:
     Mark.move(MARK, at)
     used = HourlyUsage.objects.filter(hour__gte=at - USED_WITHIN, call_count__gt=0).order_by()
     for organization_id, provider, model in used.values_list("organization_id", "provider", "model").distinct():
-        expires_at = expiry(current_book(), provider, model, at)
-        if expires_at is not None and expires_at <= at + SOON and not _has_own(organization_id, provider, model):
+        priced = ending(current_book(), provider, model, at)
+        if priced is not None and priced.ends_at <= at + SOON and not _has_own(organization_id, provider, model):
             yield Alert(
-                organization_id=organization_id, kind=AlertKind.PRICE_EXPIRES, subject=f"{provider}/{model}"[:128],
-                window_start=expires_at,
-                facts={"provider": provider, "model": model, "expires_at": expires_at.isoformat()},
+                organization_id=organization_id, kind=AlertKind.PRICE_EXPIRES,
+                subject=f"{provider}/{priced.model}"[:128], window_start=priced.ends_at,
+                facts={"provider": provider, "model": priced.model, "expires_at": priced.ends_at.isoformat()},
             )  # fmt: skip
 
 
-def expiry(book: PriceBook, provider: str, model: str, at: datetime) -> datetime | None:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """model: as the price book names it, so that its dated names are told of once."""
+
+    model: str
+    ends_at: datetime
+
+
+def ending(book: PriceBook, provider: str, model: str, at: datetime) -> Ending | None:
     """When the price that holds now ends without another one that follows; None while the book knows no end."""
-    try:
-        row = book.row(provider, model, at)
-    except UnpricedModel:
+    row = _row(book, provider, model, at)
+    if row is None:
         return None
     ends = [] if row.recheck_after_at is None else [row.recheck_after_at]
-    if row.until_at is not None and not _follows(book, provider, model, row.until_at):
+    if row.until_at is not None and _row(book, provider, model, row.until_at) is None:
         ends.append(row.until_at)
-    return min(ends, default=None)
+    return Ending(row.model, min(ends)) if ends else None
 
 
-def _follows(book: PriceBook, provider: str, model: str, until_at: datetime) -> bool:
+def _row(book: PriceBook, provider: str, model: str, at: datetime) -> PriceRow | None:
     try:
-        book.row(provider, model, until_at)
+        return book.row(provider, model, at)
     except UnpricedModel:
-        return False
-    return True
+        return None
 
 
 def _has_own(organization_id: UUID, provider: str, model: str) -> bool:

@@ -95,6 +95,17 @@ def test_a_day_on_which_a_call_was_refused_with_hardly_anything_left_counts(now:
     assert rules(alice) == ["loop_windows"]
 
 
+def test_an_agent_whose_calls_are_all_refused_is_looked_at_as_well(now: datetime) -> None:
+    """The call that shows the third day to be used up is refused, perhaps hours after the last that got through."""
+    alice = cast.alice()
+    spent(alice, [500, 500, 487], now)
+    look([now])
+    refused(alice, now + 2 * HOUR)
+    Balance.objects.filter(window_start=midnight(now)).update(window_end=now + DAY)
+    look([now + 2 * HOUR + MINUTE])
+    assert rules(alice) == ["loop_windows"]
+
+
 @pytest.mark.parametrize(
     "facts", [{"spent": "1.00"}, {"scope": "session"}, {"window": "month"}, {"spent": None}, {"limit": "much"}]
 )

@@ -319,3 +319,15 @@ def test_a_raise_of_a_rolling_budget_arms_what_was_not_reached(noon: datetime) -
     use(alice, budget, 26 * USD // 10, later, ended_at=later + SECOND)
     raising.raise_alerts(later + SECOND)
     assert [alert.threshold for alert in alerts_of(budget)] == [50, 80]
+
+
+def test_a_refusal_of_a_rolling_budget_counts_like_any(noon: datetime) -> None:
+    alice = cast.alice()
+    budget = new_budget(alice, scope="agent", window="rolling_24h", limit=5 * USD)
+    balance = use(alice, budget, 487 * USD // 100, noon)
+    refuse_subject(alice, balance, noon, spent=487 * USD // 100, asked=USD)
+    raising.raise_alerts(noon)
+    (alert,) = alerts_of(budget)
+    assert alert.threshold == 100
+    assert letter(alert).subject == "support-triage was refused at $4.87 of its $5.00 budget for 24 hours"
+    assert "until there is room again or you raise the limit" in sentences(alert)

@@ -13,7 +13,7 @@ from alerts import raising
 from alerts.emails import letter
 from alerts.models import Alert, AlertKind
 from alerts.raising import prices
-from alerts.raising.prices import expiry
+from alerts.raising.prices import Ending, ending
 from tests import cast
 from tests.alerts.books import DAY, USD, call, midnight, refuse
 from tests.cast import Person
@@ -178,11 +178,13 @@ def a_book(*rows: dict[str, Any]) -> PriceBook:
 def test_a_price_ends_when_it_was_promised_no_longer_or_nothing_follows(
     rows: list[dict[str, Any]], expected: datetime | None
 ) -> None:
-    assert expiry(a_book(*rows), "openai", "gpt-test", AT) == expected
+    told = None if expected is None else Ending("gpt-test", expected)
+    assert ending(a_book(*rows), "openai", "gpt-test", AT) == told
+    assert ending(a_book(*rows), "openai", "gpt-test-2026-03-01", AT) == told, "a dated name is the same model"
 
 
 def test_a_model_without_a_price_has_none_that_ends() -> None:
-    assert expiry(current_book(), "openai", "no-such-model", AT) is None
+    assert ending(current_book(), "openai", "no-such-model", AT) is None
 
 
 @pytest.fixture
