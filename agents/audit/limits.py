@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Above a limit there may be what nobody admitted: overruns, usage from outside, and what there was before the budget.
 # Tokens are left out (the book does not say how many were held), as are rolling hours (their past has left them).
-# Limits are edited and budgets may have been soft for a while: the log of changes says so.
+# Limits are edited and budgets may have had none or been soft for a while: the log of changes says so.
 PASSED = f"""
 WITH beside AS (
     SELECT balance_id, sum(overrun_pico) AS usd, sum(overrun_calls) AS calls, min(first_reserved_at) AS first_at
@@ -24,8 +24,9 @@ WITH beside AS (
           UNION ALL SELECT balance_id, overrun_pico, overrun_calls, first_reserved_at FROM ({BALANCES}) read) parts
     GROUP BY balance_id
 ), change AS (
-    SELECT organization_id, (details->>'budget_id')::bigint AS budget_id, action, at,
-           (details->>'from')::numeric AS before, (details->>'to')::numeric AS after
+    SELECT organization_id, details->>'budget_id' AS budget, at,
+           CASE WHEN details->>'from' ~ '^[0-9]+$' THEN (details->>'from')::numeric END AS before,
+           CASE WHEN details->>'to' ~ '^[0-9]+$' THEN (details->>'to')::numeric END AS after
     FROM audit_entry WHERE action IN ('budget.limit_set', 'budget.changed')
 )
 SELECT l.id, b.organization_id, b.scope, b.unit, b."window", l.window_start, a.amount, h.highest + l.extra
@@ -36,9 +37,9 @@ CROSS JOIN LATERAL (SELECT l.spent::numeric + l.held
     - coalesce(CASE b.unit WHEN 'usd' THEN o.usd WHEN 'calls' THEN o.calls ELSE 0 END, 0) AS amount) a
 CROSS JOIN LATERAL (
     SELECT greatest(b."limit", max(greatest(c.before, c.after))) AS highest,
-           coalesce(bool_or(c.action = 'budget.changed' OR c.before IS NULL OR c.after IS NULL), false) AS was_open
+           coalesce(bool_or(c.before IS NULL OR c.after IS NULL), false) AS was_open
     -- Entries are dated by another machine's clock.
-    FROM change c WHERE c.organization_id = b.organization_id AND c.budget_id = b.id
+    FROM change c WHERE c.organization_id = b.organization_id AND c.budget = b.id::text
         AND c.at >= l.window_start - interval '1 hour') h
 WHERE b.mode = 'hard' AND b.unit <> 'tokens' AND b."window" <> 'rolling_24h'
   AND l.spent::numeric + l.held > b."limit"::numeric + l.extra
