@@ -1,5 +1,6 @@
 -- Decides about endings whose reservation is gone, one by one; the caller holds the balances of their book rows.
---   expired, first late ending      a correction row moves the balances by actual minus charged
+--   expired, first late ending      a correction row moves the balances by actual minus charged; but where a person
+--                                   has said meanwhile what the call cost, that stands and the ending is kept
 --   the same ending again           nothing (its first answer was lost)
 --   another ending                  the first counts; the other is kept as a row of no value, and the client alarms
 --   not in the book either          "unknown": nothing to move, and the client alarms
@@ -23,7 +24,9 @@ BEGIN
             outcome := 'unknown';
         ELSIF first.status = 'expired' THEN
             SELECT * INTO late FROM call WHERE call_id = s.call_id AND seq > 0 AND reason = 'late_settle';
-            IF NOT FOUND THEN
+            IF NOT FOUND AND EXISTS (SELECT 1 FROM call WHERE call_id = s.call_id AND reason = 'amended') THEN
+                outcome := ledger_keep_conflict(first, s, p_at);
+            ELSIF NOT FOUND THEN
                 late := ledger_correct(first, s, p_at);
                 deltas := deltas || ARRAY(
                     SELECT ROW(b, 0, 0, 0, late.cost_pico, late.tokens, late.counted)::ledger_delta

@@ -300,6 +300,20 @@ async def test_a_correction_moves_every_balance_that_counted_the_call(house: Hou
     assert (await in_thread(audit)).ok
 
 
+async def test_what_a_person_said_of_an_expired_call_stands_when_its_ending_comes_late(
+    house: House, ledger: Ledger
+) -> None:
+    admin = (await in_thread(alice)).user
+    lost = house.ask(4 * USD)
+    await ledger.reserve(lost)
+    house.sql("UPDATE owner_lease SET expires_at = '-infinity'")
+    house.sql("SELECT ledger_expire(false, 10, interval '1 hour')")
+    await in_thread(corrections.correct, house.organization, lost.call_id, USD, "Invoice", admin)
+    assert await ledger.settle(lost.call_id, CallEnd(cost_pico=3 * USD)) == "conflict"
+    assert house.amounts() == (USD, 0)
+    assert (await in_thread(audit)).ok
+
+
 async def test_a_charge_by_the_providers_usage_is_not_corrected(house: House, ledger: Ledger) -> None:
     admin = (await in_thread(alice)).user
     ask = house.ask(USD)
