@@ -18,6 +18,9 @@ env = Env()
 SECRETS = ("SECRET_KEY", "SHREDDER_KEY_PEPPER", "SHREDDER_VAULT_KEYS")
 SMTP_PORTS = {"smtp": 25, "submission": 587, "smtps": 465}
 MAIL_SECONDS_MAX = 15
+# The pool doubles its wait after each failed attempt until it gives up, and begins anew when somebody asks. Without a
+# short end it would look for a database that was away a minute only half a minute after its return.
+POOL_PATIENCE = {"timeout": 5, "reconnect_timeout": 5}
 
 
 def database(pool_size: int) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def database(pool_size: int) -> dict[str, Any]:
     options = parsed.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 5)
     if pool_size:
-        options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 10}
+        options["pool"] = {"min_size": 1, "max_size": pool_size, **POOL_PATIENCE}
     return parsed
 
 

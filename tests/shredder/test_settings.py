@@ -12,6 +12,7 @@ from django.test import Client
 from shredder import env
 from shredder.embedded.home import CHECKOUT
 
+RECOVERY_SECONDS_MAX = 5
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -28,6 +29,12 @@ def test_tests_run_on_a_real_postgresql() -> None:
 def test_tests_run_on_a_real_valkey() -> None:
     cache.set("greeting", "hello")
     assert cache.get("greeting") == "hello"
+
+
+def test_a_pool_never_stops_looking_for_its_database_for_long() -> None:
+    pool = env.database(pool_size=3)["OPTIONS"]["pool"]
+    # Whoever waits for a connection asks again no later than the pool gives up, and so sets it off anew.
+    assert pool["timeout"] <= pool["reconnect_timeout"] <= RECOVERY_SECONDS_MAX
 
 
 @pytest.mark.django_db
