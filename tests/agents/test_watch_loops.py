@@ -140,7 +140,10 @@ def test_the_call_after_the_five_hundredth_of_a_session_is_told_once(now: dateti
     write(alice, moments[:510], session="")
     look([moments[499] + SECOND])
     assert rules(alice) == []
-    write(alice, moments[500:], session="run-7")
+    write(alice, moments[500:501], session="run-7")
+    look([moments[500] + 2 * SECOND])
+    assert rules(alice) == ["loop_session"]
+    write(alice, moments[501:], session="run-7")
     look(every(MINUTE, now - 11 * MINUTE, now))
     (event,) = events(alice)
     assert (event.rule, event.session, event.facts["calls"]) == (GuardRule.SESSION, "run-7", 500)

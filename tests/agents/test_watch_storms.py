@@ -94,6 +94,7 @@ def test_one_retry_of_three_calls_is_no_storm(now: datetime) -> None:
 def test_calls_that_ran_side_by_side_do_not_follow_each_other(now: datetime) -> None:
     alice = cast.alice()
     fail(alice, [now - 2 * MINUTE] * 30)
+    fail(alice, [now - 10 * MINUTE] * 30, ended_at=now - 10 * MINUTE)  # failed at once
     look_once(now)
     assert rules(alice) == []
 
