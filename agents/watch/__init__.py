@@ -1,7 +1,7 @@
 """Watches the book for loops, retry storms and growing contexts (product.md B8, B9): rules that warn, once a minute.
 
-Rules that block stop calls in the proxy and note it themselves. Only the one over several windows needs the book for
-that, too, so it blocks from here.
+Rules that block stop calls in the proxy, which notes it; that a session has made too many calls the ledger says, and
+its refusals are found here. Only the rule over several windows needs the book to block, too, so it blocks from here.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from agents.models import Mark
+from agents.models import Mark, RuleMode
 from agents.watch import bloat, busy, repeats, retries, sessions, windows
 from agents.watch.active import Active, active
 from agents.watch.blocking import block
@@ -32,12 +32,14 @@ def watch(at: datetime) -> int:
         since_at = max((Mark.of(MARK) or at) - OVERLAP, at - LATE_MAX)
         seen = active(since_at, at)
         used_up = windows.sightings(seen)
-        new_count = note([*_sightings(seen), *(one for one in used_up if not one.blocks)])
+        to_block = [one for one in used_up if one.mode == RuleMode.BLOCK]
+        new_count = note([*_sightings(seen), *(one for one in used_up if one.mode != RuleMode.BLOCK)])
         Mark.move(MARK, at)
     # Each in a transaction of its own, because calls wait for it. What a crash leaves out the next run finds again.
-    return new_count + sum(block(one, at) for one in used_up if one.blocks)
+    return new_count + sum(block(one, at) for one in to_block)
 
 
 def _sightings(seen: Active) -> Iterator[Sighting]:
     for rule in (repeats, sessions, busy, retries, bloat):
         yield from rule.sightings(seen)
+    yield from sessions.stopped(seen)

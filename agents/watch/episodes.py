@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from agents.models import Agent, GuardEvent, GuardRule, RuleMode
 
@@ -10,6 +11,9 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _MINUTE_SECONDS = 60
 _OLDEST = timedelta(days=41)
 _LAST = "last_at"  # of an event's facts: until when its episode was seen
+
+
+type Key = tuple[UUID, str, str, str]  # agent, rule, session, mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Sighting:
     """A rule has seen something.
 
     began_at: when that began; last_at: the call that shows it; facts: the numbers behind it, for people.
-    until_at: the end of the block, where there is one.
+    mode: what is done about it; until_at: the end of the block, where it has one.
     """
 
     agent: Agent
@@ -42,21 +46,18 @@ class Sighting:
     last_at: datetime
     session: str = ""
     facts: dict[str, object] = field(default_factory=dict)
+    mode: RuleMode = RuleMode.WARN
     until_at: datetime | None = None
 
     @property
-    def blocks(self) -> bool:
-        return self.until_at is not None
-
-    @property
-    def key(self) -> tuple[object, str, str]:
-        return (self.agent.id, self.rule, self.session)
+    def key(self) -> Key:
+        return (self.agent.id, self.rule, self.session, self.mode)
 
     def event(self) -> GuardEvent:
         """The row of an episode that begins with this."""
         return GuardEvent(
             organization_id=self.agent.organization_id, agent=self.agent, rule=self.rule, session=self.session,
-            mode=RuleMode.BLOCK if self.blocks else RuleMode.WARN, until_at=self.until_at,
+            mode=self.mode, until_at=self.until_at,
             episode_at=_minute(self.began_at), facts=self.facts | {_LAST: self.last_at.isoformat()},
         )  # fmt: skip
 
@@ -85,16 +86,16 @@ def note(sightings: Iterable[Sighting]) -> int:
     return GuardEvent.objects.filter(id__in=[event.id for event in fresh]).count()
 
 
-def _latest(sightings: Sequence[Sighting]) -> dict[tuple[object, str, str], GuardEvent]:
-    """The last warning of each agent, rule and session that was seen now."""
+def _latest(sightings: Sequence[Sighting]) -> dict[Key, GuardEvent]:
+    """The last episode of each agent, rule, session and mode that was seen now."""
     if not sightings:
         return {}
     events = GuardEvent.objects.filter(
-        agent__in={one.agent.id for one in sightings}, rule__in={one.rule for one in sightings}, mode=RuleMode.WARN,
+        agent__in={one.agent.id for one in sightings}, rule__in={one.rule for one in sightings},
         session__in={one.session for one in sightings},
         episode_at__gt=min(one.last_at for one in sightings) - _OLDEST,
     )  # fmt: skip
-    return {(event.agent_id, event.rule, event.session): event for event in events.order_by("episode_at")}
+    return {(event.agent_id, event.rule, event.session, event.mode): event for event in events.order_by("episode_at")}
 
 
 def _last_at(event: GuardEvent) -> datetime:

@@ -46,11 +46,11 @@ def running(days: Sequence[Day]) -> int:
 
 
 def _sighting(one: Watched, today: Day, count: int, at: datetime) -> Sighting:
-    blocks = one.guards.windows_mode == RuleMode.BLOCK
+    mode = RuleMode(one.guards.windows_mode)
     cool_down = timedelta(minutes=one.guards.cool_down_minutes)
     return Sighting(
-        agent=one.agent, rule=GuardRule.WINDOWS, began_at=today.start_at, last_at=at,
-        until_at=at + cool_down if blocks else None, facts={"windows": count},
+        agent=one.agent, rule=GuardRule.WINDOWS, began_at=today.start_at, last_at=at, facts={"windows": count},
+        mode=mode, until_at=at + cool_down if mode == RuleMode.BLOCK else None,
     )  # fmt: skip
 
 

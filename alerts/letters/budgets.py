@@ -155,11 +155,17 @@ def _links(alert: Alert, facts: Facts) -> list[Link]:
     column = _CALL_FILTERS.get(Scope(facts["scope"]))
     if column is not None and facts["scope_name"] != NOBODY:
         filters[column] = facts["scope_name"]
-    calls = calls_link("See the calls", **filters)
-    if alert.agent_id is None:
-        return [Link("Open the overview", page("agents:overview")), calls]
-    agent = page("agents:agent_detail", agent_id=alert.agent_id)
     used_up = facts["spent"] >= facts["limit"] or "refused_at" in facts
-    if used_up and not alert.subject:  # only a budget without subjects can be topped up
-        return [Link("Top up or raise the limit", f"{agent}#top-up"), calls]
-    return [Link("Raise the limit", agent), calls]
+    # The running window of a budget without subjects can be topped up, where it ends.
+    top_up = used_up and not alert.subject and alert.window_end is not None
+    change = Link("Raise the limit", _page_of(alert, facts))
+    if top_up:
+        change = Link("Top up or raise the limit", f"{_page_of(alert, facts)}#top-up")
+    return [change, calls_link("See the calls", **filters)]
+
+
+def _page_of(alert: Alert, facts: Facts) -> str:
+    """Where a budget is changed: the agent's own day on the agent's page, others on a page of theirs."""
+    if (facts["scope"], facts["unit"], facts["window"]) == (Scope.AGENT, Unit.USD, Window.DAY):
+        return page("agents:agent_detail", agent_id=alert.agent_id)
+    return page("agents:budget_detail", budget_id=alert.budget_id)

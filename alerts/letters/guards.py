@@ -17,7 +17,7 @@ def guard(alert: Alert, facts: Facts) -> Letter:
         f"{headline} (stopped)" if blocked else headline,
         [seen, _cost(facts), _done(alert, facts, blocked=blocked)],
         [
-            Link("Open the agent's guards", page("agents:agent_detail", agent_id=alert.agent_id)),
+            Link("Open the agent's guards", page("agents:agent_guards", agent_id=alert.agent_id)),
             calls_link("See the calls", agent=alert.agent_id, session=facts.get("session")),
         ],
     )
@@ -104,7 +104,7 @@ def _done(alert: Alert, facts: Facts, *, blocked: bool) -> str:
         return "Nothing was stopped: this rule only warns. Set it to block in the agent's guards, or pause the agent."
     until = facts.get("until_at")
     if until is None:
-        return "Its calls are refused."
+        return "Further calls are refused."
     if alert.kind == AlertKind.RETRY_STORM:
         return "Calls are held back for longer with each one that fails, a minute at most."
     ends = moment(datetime.fromisoformat(until), facts["time_zone"])

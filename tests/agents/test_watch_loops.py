@@ -159,6 +159,29 @@ def test_a_session_of_the_same_name_of_another_agent_is_another(now: datetime) -
     assert rules(alice) == rules(other) == []
 
 
+def stop(person: cast.Person, moments: list[datetime], session: str, facts: dict[str, str] | None = None) -> None:
+    write(person, moments, session=session, status=CallStatus.REFUSED, reason="loop_detected", facts=facts, cost_pico=0)
+
+
+def test_a_session_that_the_ledger_stopped_is_told_once(now: datetime) -> None:
+    alice = cast.alice()
+    guard(alice, session_mode=RuleMode.BLOCK, session_calls=5)
+    stop(alice, every(20 * SECOND, now - 30 * MINUTE, now), "run-7")
+    look(every(2 * MINUTE, now - 30 * MINUTE, now))
+    (event,) = events(alice)
+    assert (event.rule, event.mode, event.session) == (GuardRule.SESSION, RuleMode.BLOCK, "run-7")
+    assert (event.facts["calls"], event.until_at, event.episode_at) == (5, None, now - 30 * MINUTE)
+
+
+def test_what_other_rules_stopped_in_a_session_is_not_said_twice(now: datetime) -> None:
+    alice = cast.alice()
+    guard(alice, session_mode=RuleMode.BLOCK)
+    stop(alice, [now - 30 * SECOND], "run-7", {"rule": "loop_busy"})
+    stop(alice, [now - 30 * SECOND], "")
+    look([now])
+    assert rules(alice) == []
+
+
 # No pause
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from agents import budgets
 from agents.models import Balance, Budget, Mode, Scope, Unit, database_now
@@ -273,6 +274,28 @@ def test_the_alert_of_a_used_up_budget_links_to_the_top_up(noon: datetime) -> No
     link = letter(Alert.objects.get()).links[0]
     assert (link.label, link.url.rsplit("/", 1)[1]) == ("Top up or raise the limit", "#top-up")
     assert f"/agents/{alice.agent.id}/" in link.url
+
+
+@pytest.mark.parametrize(
+    ("terms", "label", "end"),
+    [
+        ({"scope": "agent", "window": "month"}, "Top up or raise the limit", "/#top-up"),
+        ({"scope": "agent", "window": "rolling_24h"}, "Raise the limit", "/"),
+        ({"scope": "session", "window": "session"}, "Raise the limit", "/"),
+    ],
+)
+def test_the_alert_of_another_budget_links_to_that_budgets_page(
+    noon: datetime, client: Client, terms: dict[str, str], label: str, end: str
+) -> None:
+    alice = cast.alice()
+    budget = new_budget(alice, limit=5 * USD, **terms)
+    use(alice, budget, 5 * USD, noon, subject="run-7" if terms["scope"] == "session" else "")
+    raising.raise_alerts(noon)
+    link = letter(Alert.objects.get()).links[0]
+    assert (link.label, link.url.split("/budgets/")[1]) == (label, f"{budget.id}{end}")
+    client.force_login(alice.user)
+    shown = client.get(f"/budgets/{budget.id}/").content.decode()
+    assert ('id="top-up"' in shown) is ("Top up" in label), "the page has what the link leads to"
 
 
 def test_a_rolling_budget_counts_the_last_day_and_not_all_times(noon: datetime) -> None:
