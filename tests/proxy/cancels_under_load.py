@@ -11,7 +11,7 @@ from tests.proxy.closing import close_books, stop_and_start_again
 from tests.proxy.load import Outcome, call, chat_body, client_session, in_turn
 from tests.proxy.stage import Stage, Worker
 
-PATIENCE_SECONDS_MEAN = 0.2
+PATIENCE_SECONDS_MEAN = 0.4
 LEFT, ANSWERED, REFUSED = "left", "answered", "refused"
 
 

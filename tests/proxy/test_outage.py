@@ -14,4 +14,4 @@ def test_an_outage_of_the_database_loses_no_call(own_postgres: OwnPostgres, tmp_
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     with stage(tmp_path) as on:
-        outages_lose_nothing(on, own_postgres, kills=3, away_seconds=1, calls_per_second=30, seed=seed)
+        outages_lose_nothing(on, own_postgres, kills=2, away_seconds=1, calls_per_second=30, seed=seed)
