@@ -87,7 +87,9 @@ async def _route(incoming: Incoming) -> Reply:
         raise Overloaded(hint="This process is starting or stopping.")
     if selfservice.is_ours(incoming.method, incoming.path):
         return await selfservice.handle(process, incoming)
-    route = registry.find_route(incoming.method, incoming.path, incoming.headers, base_url=f"{process.site_url}/proxy")
+    route = registry.find_route(
+        incoming.method, incoming.path, incoming.headers, query=incoming.query, base_url=f"{process.site_url}/proxy"
+    )
     if route.endpoint.name in _MODELS:
         return await selfservice.handle_models(process, incoming, route)
     if route.endpoint.priced:

@@ -42,7 +42,7 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
         if caller.paused:
             raise AgentPaused(agent=caller.agent_name)
         body = await incoming.body()
-        request = registry.module_of(route.endpoint).read_request(route.endpoint, body, incoming.headers)
+        request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
         names = read_names(incoming.headers, caller, body_user=request.user)
         with process.running.entered(incoming.call_id, caller):
             passed = await _admit(process, incoming, route, request, names)
@@ -63,7 +63,7 @@ async def handle_free_call(process: Process, incoming: Incoming, route: Route) -
     if caller.paused:
         raise AgentPaused(agent=caller.agent_name)
     body = await incoming.body()
-    request = registry.module_of(route.endpoint).read_request(route.endpoint, body, incoming.headers)
+    request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
     plan = planning.free_plan(process.prices, caller, route, request)
     return await relay.forward_free(process, plan, incoming.headers)
 

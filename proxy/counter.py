@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from proxy import bounds, tokenizers
-from proxy.providers import openai
-from proxy.providers.openai_texts import texts_of
+from proxy.providers.openai import chat
+from proxy.providers.openai.texts import texts_of
 from proxy.providers.shape import ModelRequest
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class TokenCounter:
 
         sent_bytes: length of the body that is forwarded.
         """
-        if request.endpoint is not openai.CHAT or sent_bytes - request.hidden.media_bytes > COUNTED_BYTES_MAX:
+        if request.endpoint is not chat.CHAT or sent_bytes - request.hidden.media_bytes > COUNTED_BYTES_MAX:
             return None
         if self._closed or self._late:  # late: the thread is busy with a count that nobody waits for any more
             return None

@@ -133,16 +133,16 @@ def check_betas(headers: Mapping[str, str], dialect: Dialect) -> None:
             raise UnpricedFeature(feature=f"the beta '{beta}'", param=name, hint=f"Leave it out of {name}.")
 
 
-def to_provider(headers: Mapping[str, str], key_headers: Pairs) -> Pairs:
+def to_provider(headers: Mapping[str, str], key_headers: Pairs, content_type: str = "application/json") -> Pairs:
     """What a provider receives: allow-listed headers of the client, and the provider's own key.
 
-    headers: of read_headers; key_headers: of the provider module.
+    headers: of read_headers; key_headers: of the dialect's manners; content_type: of the body.
     """
     passed = [
         (name, value) for name, value in headers.items() if name in TO_PROVIDER or name.startswith(TO_PROVIDER_PREFIXES)
     ]
     # Compressed answers could not be metered as they pass.
-    return [*passed, ("content-type", "application/json"), ("accept-encoding", "identity"), *key_headers]
+    return [*passed, ("content-type", content_type), ("accept-encoding", "identity"), *key_headers]
 
 
 def to_client(raw: RawHeaders) -> list[tuple[bytes, bytes]]:

@@ -33,6 +33,7 @@ class Incoming:
     def __init__(self, scope: Scope, receive: Receive, call_id: UUID) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"].removeprefix(PREFIX)
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
         self.call_id = call_id
         self.receive = receive
         self.caller: Caller | None = None  # known once the key is

@@ -12,8 +12,9 @@ from agents.pricing.custom import is_custom
 from proxy import allowance, bounds
 from proxy.errors import UnboundedCall, UnpricedFeature
 from proxy.prices import Prices
-from proxy.providers import registry
+from proxy.providers import registry, targets
 from proxy.providers.shape import ModelRequest, Outgoing, Route, Target
+from proxy.providers.targets import Provider
 
 # The call is settled by the database's clock; this process's own may be wrong by so much around a change of price.
 CLOCK_ERROR = timedelta(minutes=15)
@@ -123,7 +124,7 @@ def make_plan(
     request = allowance.with_tool_uses(caller, request)
     until = now + timedelta(seconds=seconds_max) + CLOCK_ERROR
     rows = tuple(prices.rows_between(target.provider, target.model, now - CLOCK_ERROR, until, caller.rates))
-    outgoing = registry.module_of(route.endpoint).prepare(request, target)
+    outgoing = registry.surface_of(route.endpoint).prepare(request, target)
     cap = allowance.output_cap(caller, request, model_max=_model_max(rows))
     bound = outgoing.bound(cap)
     return Plan(
@@ -166,7 +167,7 @@ def free_plan(prices: Prices, caller: Caller, route: Route, request: ModelReques
     """How a request of an endpoint that costs nothing is forwarded."""
     target = choose_target(prices, caller, route, request.model)
     allowance.check_model(caller, target)
-    outgoing = registry.module_of(route.endpoint).prepare(request, target)
+    outgoing = registry.surface_of(route.endpoint).prepare(request, target)
     return Plan(caller, route, request, target, outgoing, (), 0, False, 0, _NOTHING, 0, prices.version)
 
 
@@ -176,16 +177,19 @@ def choose_target(prices: Prices, caller: Caller, route: Route, model: str) -> T
     def priced(provider: str, name: str) -> bool:
         return prices.has(provider, name, caller.rates)
 
-    if caller.practice:
-        return registry.sandbox_target(model, route.endpoint, priced=priced)
-    return registry.choose_target(model, route.endpoint, connected=list(caller.credentials), priced=priced)
+    return targets.choose_target(model, route.endpoint, connected=providers_of(caller), priced=priced)
+
+
+def providers_of(caller: Caller) -> list[Provider]:
+    """Who can be asked for this caller; a test key's prices are those of any provider."""
+    return [provider for name, provider in targets.BUILT_IN.items() if caller.practice or name in caller.credentials]
 
 
 def can_serve(prices: Prices, caller: Caller, route: Route) -> list[str]:
     """The priced models that the caller can reach in the route's dialect."""
-    speakers = registry.PROVIDERS[route.endpoint.dialect]
-    connected = [name for name in speakers if caller.practice or name in caller.credentials]
-    models = (Target(name, model) for name in connected for model in prices.models(name, caller.rates))
+    dialect = route.endpoint.dialect
+    speakers = [provider for provider in providers_of(caller) if dialect in provider.speaks]
+    models = (one.target(model, dialect) for one in speakers for model in prices.models(one.name, caller.rates))
     return [target.model for target in models if allowance.may_use(caller, target)]
 
 

@@ -68,7 +68,7 @@ class _Pump:
         self._client_headers = client_headers
         self._plan = admission.plan
         self._request: ModelRequest = admission.plan.request
-        self._module = registry.module_of(admission.plan.route.endpoint)
+        self._surface = registry.surface_of(admission.plan.route.endpoint)
         self._head = head
         self._keeper = keeper
         self._bill = Bill(process.ledger, process.prices, admission)
@@ -142,14 +142,14 @@ class _Pump:
             self._bill.charge_ceiling(failed.reason)
             raise failure(failed, self._plan, self._process.limits.time_outs) from failed
         self._bill.note_first_byte()
-        metered = self._module.read_answer(self._request, body)
+        metered = self._surface.read_answer(self._request, body)
         cost_pico = self._bill.charge(metered)
         self._answer(Reply(answer.status, [*headers_for_client(answer), cost_header(cost_pico)], body))
         self._copy(body)
         await self._keep(answer, metered, cost_pico)
 
     async def _relay_stream(self, answer: ProviderAnswer) -> None:
-        channel, meter = Channel(), self._module.stream_meter(self._request)
+        channel, meter = Channel(), self._surface.stream_meter(self._request)
         self._answer(Reply(answer.status, headers_for_client(answer), channel=channel, pump=asyncio.current_task()))
         try:
             reason = await self._pass_on(answer, meter, channel)

@@ -68,13 +68,20 @@ async def ask_provider(process: Process, plan: Plan, client_headers: Mapping[str
     if plan.caller.practice:
         return PracticeAnswer(sandbox.answer(plan.request, plan.target, body))
     credential = plan.caller.credentials[plan.target.provider]
-    module = registry.module_of(plan.route.endpoint)
+    key_headers = registry.manners_of(plan.route.endpoint.dialect).key_headers(credential.api_key)
     return await process.upstream.send(
         plan.route.endpoint.method,
-        base_url_of(process, plan) + plan.route.upstream_path,
-        headers.to_provider(client_headers, module.key_headers(credential.api_key)),
+        url_of(base_url_of(process, plan), plan),
+        headers.to_provider(client_headers, key_headers, plan.outgoing.content_type),
         body,
     )
+
+
+def url_of(base_url: str, plan: Plan) -> str:
+    """The address of a planned request at its provider."""
+    path = plan.route.upstream_path if plan.outgoing.path is None else plan.outgoing.path
+    query = f"?{plan.route.query}" if plan.route.query else ""
+    return f"{base_url}{plan.target.base_path}{path}{query}"
 
 
 def base_url_of(process: Process, plan: Plan) -> str:

@@ -1,1 +1,1 @@
-"""One module for each dialect of the providers. Pure: bytes in, facts and bytes out."""
+"""The providers' dialects, one file for each surface. Pure: bytes in, facts and bytes out."""

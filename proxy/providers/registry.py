@@ -1,28 +1,25 @@
-"""Which endpoint a path is, and which provider answers a model."""
+"""Which endpoint a path is, and which module reads it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlencode
 
-from proxy.errors import (
-    Dialect,
-    Malformed,
-    ProviderNotConnected,
-    UnknownPath,
-    UnpricedModel,
-    UnsupportedEndpoint,
-)
-from proxy.providers import anthropic, openai
-from proxy.providers.shape import Endpoint, Priced, ProviderModule, Route, Target
+from proxy.errors import Dialect, UnknownPath, UnsupportedEndpoint
+from proxy.providers.anthropic import manners as anthropic
+from proxy.providers.anthropic import messages
+from proxy.providers.openai import chat
+from proxy.providers.openai import manners as openai
+from proxy.providers.shape import Endpoint, Manners, Route, Surface
 
-# A new dialect is one more line here.
-_MODULES: tuple[ProviderModule, ...] = (openai, anthropic)
-_BY_DIALECT: Mapping[Dialect, ProviderModule] = MappingProxyType({module.DIALECT: module for module in _MODULES})
-# The providers that speak each dialect, in the order in which their models are looked up.
-PROVIDERS: Mapping[Dialect, tuple[str, ...]] = MappingProxyType(
-    {Dialect.OPENAI: ("openai",), Dialect.ANTHROPIC: ("anthropic",)}
+# A new surface is one more line here; a new dialect has manners as well.
+_MANNERS: tuple[Manners, ...] = (openai, anthropic)
+_SURFACES: tuple[Surface, ...] = (chat, messages)
+
+_MANNERS_OF: Mapping[Dialect, Manners] = MappingProxyType({manners.DIALECT: manners for manners in _MANNERS})
+_SURFACE_OF: Mapping[Endpoint, Surface] = MappingProxyType(
+    {endpoint: surface for surface in _SURFACES for endpoint in surface.ENDPOINTS}
 )
-_SPEAKS = {provider: dialect for dialect, providers in PROVIDERS.items() for provider in providers}
+_ENDPOINTS = (*_SURFACE_OF, *(endpoint for manners in _MANNERS for endpoint in manners.ENDPOINTS))
 
 # People paste these bases; the rest of the path says what they mean.
 _ALIASES = (("/v1/messages/v1/", "/v1/"), ("/v1/v1/", "/v1/"))
@@ -56,22 +53,20 @@ UNSUPPORTED = (
     "/v1/sessions/stream",
     "/gemini",
 )
-_WHERE = {Dialect.OPENAI: "/v1/chat/completions", Dialect.ANTHROPIC: "/v1/messages", Dialect.GEMINI: "/gemini/v1beta"}
 
 
-def find_route(method: str, path: str, headers: Mapping[str, str], *, base_url: str = "") -> Route:
+def find_route(method: str, path: str, headers: Mapping[str, str], *, query: str = "", base_url: str = "") -> Route:
     """The endpoint of a request.
 
-    path: decoded, below /proxy. headers: tell the dialect of paths that two dialects share.
+    path: decoded, below /proxy. headers: tell the dialect of paths that two dialects share. query: as it came.
     base_url: of the proxy ("https://HOST/proxy"), for the answer to an unknown path.
     """
     path = _canonical(path)
     dialect = dialect_of(path, headers)
-    for module in sorted(_MODULES, key=lambda module: module.DIALECT is not dialect):
-        for endpoint in module.ENDPOINTS:
-            item = _match(endpoint, method, path)
-            if item is not None:
-                return Route(endpoint, item)
+    for endpoint in sorted(_ENDPOINTS, key=lambda endpoint: endpoint.dialect is not dialect):
+        item = _match(endpoint, method, path)
+        if item is not None:
+            return Route(endpoint, item, upstream_query(query))
     if any(path == prefix or path.startswith((f"{prefix}/", f"{prefix}:")) for prefix in UNSUPPORTED):
         raise UnsupportedEndpoint(endpoint=f"{method} {path}")
     suffix = "/v1" if dialect is Dialect.OPENAI else ""
@@ -80,12 +75,7 @@ def find_route(method: str, path: str, headers: Mapping[str, str], *, base_url: 
 
 def _other_method(path: str) -> str:
     """What to say about a known path that was asked with another method; empty for an unknown path."""
-    takes = {
-        endpoint.method
-        for module in _MODULES
-        for endpoint in module.ENDPOINTS
-        if _match(endpoint, endpoint.method, path) is not None
-    }
+    takes = {endpoint.method for endpoint in _ENDPOINTS if _match(endpoint, endpoint.method, path) is not None}
     return f"{path} takes {' or '.join(sorted(takes))}." if takes else ""
 
 
@@ -107,53 +97,14 @@ def upstream_query(query: str) -> str:
     return urlencode([(name, value) for name, value in pairs if name in QUERY_NAMES])
 
 
-def module_of(endpoint: Endpoint) -> ProviderModule:
+def surface_of(endpoint: Endpoint) -> Surface:
     """The module that reads and meters an endpoint."""
-    return _BY_DIALECT[endpoint.dialect]
+    return _SURFACE_OF[endpoint]
 
 
-def module_of_provider(provider: str) -> ProviderModule:
-    """The module of the dialect that a provider speaks."""
-    return _BY_DIALECT[_SPEAKS[provider]]
-
-
-def choose_target(model: str, endpoint: Endpoint, *, connected: Sequence[str], priced: Priced) -> Target:
-    """Who answers a model: the exact id in a connected provider's list, then a first segment that names one.
-
-    priced: whether the price book has rows for (provider, model).
-    """
-    speakers = PROVIDERS[endpoint.dialect]
-    exact = [Target(name, model) for name in speakers if name in connected and priced(name, model)]
-    if len(exact) > 1:
-        names = " and ".join(f"{target.provider}/{model}" for target in exact)
-        raise Malformed(problem=f"two providers have the model; ask for {names}", param="model")
-    if exact:
-        return exact[0]
-    first, _, rest = model.partition("/")
-    if rest and first in speakers and first in connected and priced(first, rest):
-        return Target(first, rest)
-    raise _why_nobody(model, endpoint, connected=connected, priced=priced)
-
-
-def sandbox_target(model: str, endpoint: Endpoint, *, priced: Priced) -> Target:
-    """Whose prices a practice call has; every provider counts as connected."""
-    return choose_target(model, endpoint, connected=tuple(_SPEAKS), priced=priced)
-
-
-def _why_nobody(
-    model: str, endpoint: Endpoint, *, connected: Sequence[str], priced: Priced
-) -> UnpricedModel | ProviderNotConnected | UnsupportedEndpoint:
-    first, _, rest = model.partition("/")
-    owners = [name for name in _SPEAKS if priced(name, model) or (rest and first == name and priced(name, rest))]
-    here = [name for name in owners if _SPEAKS[name] is endpoint.dialect]
-    if here:
-        return ProviderNotConnected(provider=here[0])
-    if owners:
-        where = _WHERE[_SPEAKS[owners[0]]]
-        return UnsupportedEndpoint(
-            endpoint=f"{model} at {endpoint.path}", param="model", hint=f"Call {where} for this model."
-        )
-    return UnpricedModel(model=model)
+def manners_of(dialect: Dialect) -> Manners:
+    """What the surfaces of a dialect share."""
+    return _MANNERS_OF[dialect]
 
 
 def _canonical(path: str) -> str:
@@ -167,10 +118,12 @@ def _match(endpoint: Endpoint, method: str, path: str) -> str | None:
     """The item in the path ("" where the endpoint has none), None when it is another endpoint."""
     if endpoint.method != method:
         return None
-    start, variable, _ = endpoint.path.partition("{id}")
+    start, variable, end = endpoint.path.partition("{id}")
     if not variable:
         return "" if path == endpoint.path else None
-    item = path[len(start) :] if path.startswith(start) else ""
+    if not (path.startswith(start) and path.endswith(end)) or len(path) <= len(start) + len(end):
+        return None
+    item = path[len(start) : len(path) - len(end)]
     # Fine-tunes and prefixed models have colons and slashes in their ids; nothing else may pass into a path.
-    safe = item and all(part.strip(".") and part.replace("-", "").isascii() for part in item.split("/"))
+    safe = all(part.strip(".") and part.replace("-", "").isascii() for part in item.split("/"))
     return item if safe and item.isprintable() and not set(item) & set("?#%\\ ") else None

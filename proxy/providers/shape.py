@@ -17,8 +17,8 @@ JsonObject = dict[str, Any]
 class Endpoint:
     """One path that is forwarded.
 
-    name: "chat", "messages", "count_tokens", "models" or "model": also the endpoint kind in the book.
-    path: below /proxy; upstream_path: below the provider's base URL ({id} for the last segment).
+    name: "chat", "responses", "messages", "count_tokens", "models" …: also the endpoint kind in the book.
+    path: below /proxy; upstream_path: below the provider's base URL for the dialect ({id}: one item's id).
     priced: False for endpoints that cost nothing: no reservation is made.
     """
 
@@ -32,23 +32,52 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A request's endpoint. item: the id in the path of `models/{id}`, else empty."""
+    """A request's endpoint.
+
+    item: the id in its path, empty where it has none. query: what of the client's query string a provider may see.
+    """
 
     endpoint: Endpoint
     item: str = ""
+    query: str = ""
 
     @property
     def upstream_path(self) -> str:
         """The path below the provider's base URL."""
         return self.endpoint.upstream_path.replace("{id}", self.item)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it asks for something that exists, without a body."""
+        return self.endpoint.method != "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """How a provider that speaks OpenAI's dialect differs from the plain form that compatible providers share.
+
+    cap_field: the name it reads a chat's output bound under. pins_tier: a service tier that is left out or "auto" is
+    the account's to choose, so that it must be named.
+    """
+
+    cap_field: str = "max_tokens"
+    pins_tier: bool = False
+
+
+COMPATIBLE = Traits()
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who answers: a provider, and the model's id there."""
+    """Who answers: a provider, and the model's id there.
+
+    base_path: where the provider speaks the dialect, below its base URL.
+    """
 
     provider: str
     model: str
+    traits: Traits = field(default=COMPATIBLE, compare=False)
+    base_path: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +140,7 @@ class Outgoing:
     input_tokens: the upper bound of what `body` makes the model read; `bound` adds the bytes of an added output bound.
     cap_field: the body's field for an output bound that we add or lower; cap_aliases: other names of the same, which
     the client may have used as well.
+    path: below the provider's base URL, where it is not the route's. content_type: of `body`.
     """
 
     request: ModelRequest
@@ -119,6 +149,8 @@ class Outgoing:
     input_tokens: int
     cap_field: str
     cap_aliases: tuple[str, ...] = ()
+    path: str | None = None
+    content_type: str = "application/json"
 
     def bound(self, output_cap: int) -> Bound:
         """What the ceiling is computed from. output_cap: tokens for one choice.
@@ -201,20 +233,15 @@ class StreamMeter(Protocol):
         ...
 
 
-class ProviderModule(Protocol):
-    """One file of proxy/providers for each dialect."""
-
-    @property
-    def DIALECT(self) -> Dialect:  # noqa: N802
-        """The dialect it speaks (a constant of the module)."""
-        ...
+class Surface(Protocol):
+    """One file of proxy/providers for each form of request: it reads, bounds, rewrites and meters."""
 
     @property
     def ENDPOINTS(self) -> tuple[Endpoint, ...]:  # noqa: N802
         """The endpoints it reads (a constant of the module)."""
         ...
 
-    def read_request(self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> ModelRequest:
+    def read_request(self, route: Route, body: bytes, headers: Mapping[str, str]) -> ModelRequest:
         """Read and check a request; raises the refusals of proxy.errors. headers: of headers.read_headers."""
         ...
 
@@ -228,6 +255,20 @@ class ProviderModule(Protocol):
 
     def stream_meter(self, request: ModelRequest) -> StreamMeter:
         """A meter for a streamed answer with status 200."""
+        ...
+
+
+class Manners(Protocol):
+    """What all surfaces of a dialect share: one file for each dialect."""
+
+    @property
+    def DIALECT(self) -> Dialect:  # noqa: N802
+        """The dialect (a constant of the module)."""
+        ...
+
+    @property
+    def ENDPOINTS(self) -> tuple[Endpoint, ...]:  # noqa: N802
+        """The list of models and one of them, which we answer ourselves (a constant of the module)."""
         ...
 
     def key_headers(self, key: str) -> list[tuple[str, str]]:

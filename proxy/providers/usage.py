@@ -5,8 +5,10 @@ from fractions import Fraction
 from typing import Any
 
 from agents.pricing import Circumstances, Usage
-from proxy.providers import usage_anthropic, usage_gemini, usage_openai
+from proxy.providers.anthropic import usage as usage_anthropic
 from proxy.providers.counting import UsageUnreadable
+from proxy.providers.gemini import usage as usage_gemini
+from proxy.providers.openai import usage as usage_openai
 
 __all__ = ["UsageUnreadable", "read_usage"]
 

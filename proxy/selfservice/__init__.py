@@ -50,7 +50,7 @@ async def handle_models(process: Process, incoming: Incoming, route: Route) -> R
     """The priced models that this caller can reach, in the dialect it asked in; nobody else is asked."""
     caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=FRESH_SECONDS)
     models = can_serve(process.prices, caller, route)
-    body = registry.module_of(route.endpoint).render_models(models, route.item)
+    body = registry.manners_of(route.endpoint.dialect).render_models(models, route.item)
     if body is None:
         raise NotFound(what=f"model {route.item}")
     return Reply(200, [JSON], body)

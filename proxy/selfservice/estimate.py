@@ -25,7 +25,7 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
     """Read, bound and price as for a call; raises the refusals that need no budget."""
     caller = caller_of(incoming)
     route = registry.find_route("POST", _PATHS[incoming.dialect], incoming.headers)
-    request = registry.module_of(route.endpoint).read_request(route.endpoint, await incoming.body(), incoming.headers)
+    request = registry.surface_of(route.endpoint).read_request(route, await incoming.body(), incoming.headers)
     names = read_names(incoming.headers, caller, body_user=request.user)
     allowance.check_names(caller, names)
     plan = planning.make_plan(

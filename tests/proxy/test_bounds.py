@@ -15,9 +15,11 @@ from agents.money import usd_exact
 from agents.pricebook import current_book
 from agents.pricing import Circumstances, UnpricedFeature, Usage, ceiling_pico, cost_pico
 from proxy import bounds
-from proxy.errors import OutputTooLong, Refusal
-from proxy.providers import anthropic, openai
-from proxy.providers.shape import Target
+from proxy.errors import Dialect, OutputTooLong, Refusal
+from proxy.providers.anthropic import messages
+from proxy.providers.openai import chat
+from proxy.providers.shape import Route
+from proxy.providers.targets import BUILT_IN, OPENAI
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -185,9 +187,9 @@ def dearest_bills(row, request, body, *, input_tokens, output_tokens):
 def worst(module, endpoint, body, *, image_tokens):
     """The ceiling and the dearest bill of a request; None when it is refused."""
     try:
-        request = module.read_request(endpoint, orjson.dumps(body), {})
-        outgoing = module.prepare(request, Target(module.DIALECT.value, body["model"]))
-        row = current_book().row(module.DIALECT.value, body["model"], NOW)
+        request = module.read_request(Route(endpoint), orjson.dumps(body), {})
+        outgoing = module.prepare(request, BUILT_IN[endpoint.dialect].target(body["model"], endpoint.dialect))
+        row = current_book().row(endpoint.dialect, body["model"], NOW)
         cap = request.output_cap or bounds.added_cap(model_max=row.output_limit)
         bound = outgoing.bound(cap)
         rows = current_book().rows_between(row.provider, row.model, NOW, NOW)
@@ -197,7 +199,7 @@ def worst(module, endpoint, body, *, image_tokens):
     sent = orjson.loads(outgoing.send(cap))
     predicted = adversarial_tokens((sent.get("prediction") or {}).get("content") or "")
     tokens = adversarial_tokens(sent["messages"]) + adversarial_tokens(sent.get("tools") or []) + image_tokens + 60
-    tokens += adversarial_tokens(sent.get("system") or "") + (804 if sent.get("tools") and module is anthropic else 0)
+    tokens += adversarial_tokens(sent.get("system") or "") + (804 if sent.get("tools") and module is messages else 0)
     output = (cap + predicted) * request.choices
     return ceiling, max(dearest_bills(row, request, body, input_tokens=tokens, output_tokens=output))
 
@@ -208,7 +210,7 @@ def test_no_chat_can_cost_more_than_its_ceiling(body):
     tiled = body["model"].startswith("gpt-4o")
     limit = 10_000 if body["model"] == "gpt-5-mini" else 10**9
     images = 0 if tiled else min(patches(body, 32), limit)
-    found = worst(openai, openai.CHAT, body, image_tokens=images)
+    found = worst(chat, chat.CHAT, body, image_tokens=images)
     assert found is None or found[1] <= found[0]
 
 
@@ -217,7 +219,7 @@ def test_no_chat_can_cost_more_than_its_ceiling(body):
 def test_no_message_can_cost_more_than_its_ceiling(body):
     large = body["model"] in ("claude-opus-5-5", "claude-opus-4-8")
     images = min(patches(body, 28), 4_784 if large else 1_568)
-    found = worst(anthropic, anthropic.MESSAGES, body, image_tokens=images)
+    found = worst(messages, messages.MESSAGES, body, image_tokens=images)
     assert found is None or found[1] <= found[0]
 
 
@@ -232,7 +234,7 @@ RESERVES = [
 def test_the_worked_examples_of_reservations(model, size, fields, wanted):
     body = {"model": model, "service_tier": "default", "messages": [{"role": "user", "content": ""}]} | fields
     body["messages"][0]["content"] = "x" * (size - len(orjson.dumps(body)))
-    request = openai.read_request(openai.CHAT, orjson.dumps(body), {})
-    bound = openai.prepare(request, Target("openai", model)).bound(request.output_cap)
+    request = chat.read_request(Route(chat.CHAT), orjson.dumps(body), {})
+    bound = chat.prepare(request, OPENAI.target(model, Dialect.OPENAI)).bound(request.output_cap)
     rows = current_book().rows_between("openai", model, NOW, NOW)
     assert usd_exact(ceiling_pico(rows, bound, request.tiers, request.speed, request.geo)) == wanted

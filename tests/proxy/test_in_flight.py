@@ -15,7 +15,7 @@ from agents.models import Balance
 from agents.pricebook import BOOK_PATH, PriceBook, current_book
 from proxy import incoming
 from proxy.prices import Prices
-from proxy.providers import openai_stream
+from proxy.providers.openai import chat_stream as openai_stream
 from proxy.upstream import TimeOuts
 from tests.agents.ledger_house import in_thread
 from tests.fakes.servers import ProviderFake, provider_fake

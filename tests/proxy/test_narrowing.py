@@ -11,7 +11,8 @@ from agents.models import Budget, KeyMode
 from agents.models.budget import Scope, Unit
 from agents.money import parse_usd
 from proxy.counter import COUNTED_BYTES_MAX, count_tokens
-from proxy.providers import openai
+from proxy.providers.openai import chat
+from proxy.providers.shape import Route
 from proxy.tokenizers import encoding_of
 from tests.proxy.stage import Stage, Worker, settled
 
@@ -28,7 +29,7 @@ def body_of(words: str = "count=1", *, model: str = "gpt-4o", text: str = PROSE,
 
 def counted(body: dict[str, Any]) -> int:
     """The count that the proxy should come to."""
-    request = openai.read_request(openai.CHAT, orjson.dumps(body), {})
+    request = chat.read_request(Route(chat.CHAT), orjson.dumps(body), {})
     encoding = encoding_of("openai", body["model"])
     assert encoding is not None
     return count_tokens(request, encoding, float("inf"))

@@ -84,7 +84,7 @@ def chat(alice: cast.Person, words: str) -> Incoming:
 async def admitted(process: Process, alice: cast.Person, words: str = "hang=1") -> Admission:
     """A call of Alice's agent as far as its admission, in the order of proxy.call."""
     caller = await in_thread(callers.caller_for, alice.live_key)
-    request = registry.module_of(CHAT.endpoint).read_request(CHAT.endpoint, chat_body(words), {})
+    request = registry.surface_of(CHAT.endpoint).read_request(CHAT, chat_body(words), {})
     plan = planning.make_plan(process.prices, caller, CHAT, request, now=datetime.now(UTC), seconds_max=SECONDS_MAX)
     call_id = uuid7()
     with process.running.entered(call_id, caller):

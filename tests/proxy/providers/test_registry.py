@@ -10,7 +10,11 @@ from proxy.errors import (
     UnpricedModel,
     UnsupportedEndpoint,
 )
-from proxy.providers import anthropic, openai, registry
+from proxy.providers import registry, targets
+from proxy.providers.anthropic import manners as anthropic
+from proxy.providers.anthropic import messages
+from proxy.providers.openai import chat
+from proxy.providers.openai import manners as openai
 from proxy.providers.shape import Target
 
 BOTH = ("openai", "anthropic")
@@ -22,19 +26,20 @@ def priced(provider, model):
     return (provider, model) in BOOK
 
 
-def choose(model, endpoint=openai.CHAT, connected=BOTH):
-    return registry.choose_target(model, endpoint, connected=connected, priced=priced)
+def choose(model, endpoint=chat.CHAT, connected=BOTH):
+    providers = [targets.BUILT_IN[name] for name in connected]
+    return targets.choose_target(model, endpoint, connected=providers, priced=priced)
 
 
 @pytest.mark.parametrize(
     ("method", "path", "headers", "endpoint", "upstream"),
     [
-        ("POST", "/v1/chat/completions", {}, openai.CHAT, "/chat/completions"),
-        ("POST", "/v1/v1/chat/completions", {}, openai.CHAT, "/chat/completions"),
-        ("POST", "/v1/messages", {}, anthropic.MESSAGES, "/v1/messages"),
-        ("POST", "/v1/v1/messages", {}, anthropic.MESSAGES, "/v1/messages"),
-        ("POST", "/v1/messages/v1/messages", {}, anthropic.MESSAGES, "/v1/messages"),
-        ("POST", "/v1/messages/v1/messages/count_tokens", {}, anthropic.COUNT_TOKENS, "/v1/messages/count_tokens"),
+        ("POST", "/v1/chat/completions", {}, chat.CHAT, "/chat/completions"),
+        ("POST", "/v1/v1/chat/completions", {}, chat.CHAT, "/chat/completions"),
+        ("POST", "/v1/messages", {}, messages.MESSAGES, "/v1/messages"),
+        ("POST", "/v1/v1/messages", {}, messages.MESSAGES, "/v1/messages"),
+        ("POST", "/v1/messages/v1/messages", {}, messages.MESSAGES, "/v1/messages"),
+        ("POST", "/v1/messages/v1/messages/count_tokens", {}, messages.COUNT_TOKENS, "/v1/messages/count_tokens"),
         ("GET", "/v1/models", {}, openai.MODELS, "/models"),
         ("GET", "/v1/models", CLAUDE, anthropic.MODELS, "/v1/models"),
         ("GET", "/v1/models/gpt-4o", {}, openai.MODEL, "/models/gpt-4o"),
@@ -45,7 +50,7 @@ def choose(model, endpoint=openai.CHAT, connected=BOTH):
 def test_a_path_finds_its_endpoint(method, path, headers, endpoint, upstream):
     route = registry.find_route(method, path, headers)
     assert (route.endpoint, route.upstream_path) == (endpoint, upstream)
-    assert registry.module_of(endpoint).DIALECT is endpoint.dialect
+    assert registry.manners_of(endpoint.dialect).DIALECT is endpoint.dialect
 
 
 @pytest.mark.parametrize(
@@ -97,7 +102,7 @@ def test_the_dialect_of_an_error_follows_the_client():
 def test_an_exact_model_wins_and_a_first_segment_names_a_provider():
     assert choose("gpt-4o") == Target("openai", "gpt-4o")
     assert choose("openai/gpt-4o") == Target("openai", "gpt-4o")
-    assert choose("anthropic/claude-opus-5-5", anthropic.MESSAGES) == Target("anthropic", "claude-opus-5-5")
+    assert choose("anthropic/claude-opus-5-5", messages.MESSAGES) == Target("anthropic", "claude-opus-5-5")
 
 
 def test_models_nobody_prices_or_serves_here_are_refused_with_the_reason():
@@ -115,17 +120,10 @@ def test_models_nobody_prices_or_serves_here_are_refused_with_the_reason():
     assert "/v1/messages" in elsewhere.value.hint
 
 
-def test_two_providers_with_the_model_are_named(monkeypatch):
-    providers = {Dialect.OPENAI: ("openai", "acme")}
-    monkeypatch.setattr(registry, "PROVIDERS", providers)
+def test_two_providers_with_the_model_are_named():
+    providers = [targets.OPENAI, targets.Provider("acme", {Dialect.OPENAI: ""})]
     with pytest.raises(Malformed, match=r"openai/shared and acme/shared"):
-        registry.choose_target("shared", openai.CHAT, connected=("openai", "acme"), priced=lambda *_: True)
-
-
-def test_the_sandbox_needs_no_connection_but_a_price():
-    assert registry.sandbox_target("gpt-4o", openai.CHAT, priced=priced) == Target("openai", "gpt-4o")
-    with pytest.raises(UnpricedModel):
-        registry.sandbox_target("gpt-99", openai.CHAT, priced=priced)
+        targets.choose_target("shared", chat.CHAT, connected=providers, priced=lambda *_: True)
 
 
 def test_only_listed_query_names_go_upstream():

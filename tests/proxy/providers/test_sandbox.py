@@ -3,16 +3,19 @@
 import orjson
 import pytest
 
-from proxy.providers import anthropic, openai, sandbox
-from proxy.providers.shape import Basis, Target
+from proxy.providers import sandbox
+from proxy.providers.anthropic import messages
+from proxy.providers.openai import chat
+from proxy.providers.shape import Basis, Route, Target
+from proxy.providers.targets import BUILT_IN
 
-CASES = [(openai, openai.CHAT, "gpt-4o"), (anthropic, anthropic.MESSAGES, "claude-opus-5-5")]
+CASES = [(chat, chat.CHAT, "gpt-4o"), (messages, messages.MESSAGES, "claude-opus-5-5")]
 
 
 def practice(module, endpoint, model, **fields):
     body = {"model": model, "max_tokens": 500, "messages": [{"role": "user", "content": "hi"}]} | fields
-    request = module.read_request(endpoint, orjson.dumps(body), {})
-    outgoing = module.prepare(request, Target(module.DIALECT.value, model))
+    request = module.read_request(Route(endpoint), orjson.dumps(body), {})
+    outgoing = module.prepare(request, BUILT_IN[endpoint.dialect].target(model, endpoint.dialect))
     return request, outgoing, sandbox.answer(request, outgoing.target, outgoing.send(request.output_cap))
 
 
@@ -30,7 +33,7 @@ def test_a_whole_answer_and_a_stream_report_the_same_usage_within_the_bound(modu
     assert streamed.usage.output == whole.usage.output <= cap
     assert streamed.usage.total_input <= outgoing.bound(cap).input_tokens
     assert dict(answer.headers)["content-type"].startswith("text/event-stream")
-    assert (b'"usage"' in seen) is (module is anthropic)
+    assert (b'"usage"' in seen) is (module is messages)
 
 
 @pytest.mark.parametrize(("module", "endpoint", "model"), CASES)
@@ -40,22 +43,22 @@ def test_equal_requests_get_equal_answers(module, endpoint, model):
 
 
 def test_n_choices_are_all_answered_and_billed():
-    request, outgoing, answer = practice(openai, openai.CHAT, "gpt-4o", n=3, max_tokens=4)
+    request, outgoing, answer = practice(chat, chat.CHAT, "gpt-4o", n=3, max_tokens=4)
     assert len(orjson.loads(answer.chunks[0])["choices"]) == 3
-    assert openai.read_answer(request, answer.chunks[0]).usage.output == 12 == outgoing.bound(4).output_tokens
+    assert chat.read_answer(request, answer.chunks[0]).usage.output == 12 == outgoing.bound(4).output_tokens
 
 
 def test_a_large_image_is_not_counted_by_its_bytes():
     source = {"type": "base64", "media_type": "image/png", "data": "A" * 1_000_000}
-    messages = [{"role": "user", "content": [{"type": "image", "source": source}]}]
-    request, outgoing, answer = practice(anthropic, anthropic.MESSAGES, "claude-opus-5-5", messages=messages)
-    usage = anthropic.read_answer(request, answer.chunks[0]).usage
+    content = [{"role": "user", "content": [{"type": "image", "source": source}]}]
+    request, outgoing, answer = practice(messages, messages.MESSAGES, "claude-opus-5-5", messages=content)
+    usage = messages.read_answer(request, answer.chunks[0]).usage
     assert usage.total_input <= outgoing.bound(500).input_tokens
 
 
 def test_a_token_count_is_answered():
     body = b'{"model":"claude-opus-5-5","messages":[{"role":"user","content":"hi"}]}'
-    request = anthropic.read_request(anthropic.COUNT_TOKENS, body, {})
-    outgoing = anthropic.prepare(request, Target("anthropic", "claude-opus-5-5"))
+    request = messages.read_request(Route(messages.COUNT_TOKENS), body, {})
+    outgoing = messages.prepare(request, Target("anthropic", "claude-opus-5-5"))
     answer = sandbox.answer(request, outgoing.target, outgoing.send())
     assert orjson.loads(answer.chunks[0])["input_tokens"] > 0

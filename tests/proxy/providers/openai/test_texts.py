@@ -8,36 +8,37 @@ from tiktoken.model import encoding_name_for_model
 
 from proxy.bounds import NODE_TOKENS
 from proxy.counter import count_tokens
-from proxy.providers import openai
-from proxy.providers.openai_texts import PART_TOKENS, texts_of
+from proxy.providers.openai import chat
+from proxy.providers.openai.texts import PART_TOKENS, texts_of
+from proxy.providers.shape import Route
 from tests.fakes import counting
-from tests.proxy.providers.test_openai import png
+from tests.proxy.providers.openai.test_chat import png
 
 FAR_AWAY = float("inf")
 
 
 def read(body):
-    return openai.read_request(openai.CHAT, orjson.dumps(body), {})
+    return chat.read_request(Route(chat.CHAT), orjson.dumps(body), {})
 
 
-def chat(content, **fields):
+def body_of(content, **fields):
     return {"model": "gpt-4o", "messages": [{"role": "user", "content": content}]} | fields
 
 
 def test_every_string_and_key_is_there_once():
-    strings = texts_of(chat("Hello", user="u-1", seed=7)).strings
+    strings = texts_of(body_of("Hello", user="u-1", seed=7)).strings
     wanted = ["model", "gpt-4o", "messages", "role", "user", "content", "Hello", "user", "u-1", "seed", "7"]
     assert sorted(strings) == sorted(wanted)
 
 
 def test_messages_and_parts_are_framed_and_nodes_counted():
-    one, two = (texts_of(chat([{"type": "text", "text": ""}] * parts)).framing_tokens for parts in (1, 2))
+    one, two = (texts_of(body_of([{"type": "text", "text": ""}] * parts)).framing_tokens for parts in (1, 2))
     assert two - one == PART_TOKENS + 3 * NODE_TOKENS
 
 
 def test_tools_count_as_json_and_by_their_nodes():
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"é": 1}}}]
-    plain, found = texts_of(chat("x")), texts_of(chat("x", tools=tools))
+    plain, found = texts_of(body_of("x")), texts_of(body_of("x", tools=tools))
     assert orjson.dumps(tools).decode() in found.strings
     assert found.framing_tokens - plain.framing_tokens == 7 * NODE_TOKENS + 2 * 2  # é, written as \u00e9
 
@@ -48,18 +49,18 @@ def image(url, **extra):
 
 def test_the_data_of_an_image_is_not_text():
     url = png(10, 10, padding=3_000)
-    assert not any(url in text for text in texts_of(chat([image(url)])).strings)
+    assert not any(url in text for text in texts_of(body_of([image(url)])).strings)
 
 
 def test_what_else_stands_in_an_image_is_text():
-    strings = texts_of(chat([image(png(10, 10), text="read me")])).strings
+    strings = texts_of(body_of([image(png(10, 10), text="read me")])).strings
     assert {"read me", "low", "text"} <= set(strings)
 
 
 @pytest.mark.parametrize("where", ["text", "user", "url"])
 def test_base64_that_is_not_an_image_of_the_call_is_text(where):
     url = png(10, 10, padding=3_000)
-    body = chat([{"type": "text", "text": url if where == "text" else ""}])
+    body = body_of([{"type": "text", "text": url if where == "text" else ""}])
     if where == "user":
         body["metadata"] = image(url)
     if where == "url":

@@ -6,11 +6,12 @@ import struct
 import orjson
 import pytest
 
-from proxy.errors import Malformed, Refusal, UnboundedCall, UnpricedFeature
-from proxy.providers import openai
-from proxy.providers.shape import Target
+from proxy.errors import Dialect, Malformed, Refusal, UnboundedCall, UnpricedFeature
+from proxy.providers.openai import chat
+from proxy.providers.shape import Route, Target
+from proxy.providers.targets import OPENAI
 
-GPT = Target("openai", "gpt-4o")
+GPT = OPENAI.target("gpt-4o", Dialect.OPENAI)
 
 
 def body_of(**fields):
@@ -18,7 +19,7 @@ def body_of(**fields):
 
 
 def read(headers=None, **fields):
-    return openai.read_request(openai.CHAT, orjson.dumps(body_of(**fields)), headers or {})
+    return chat.read_request(Route(chat.CHAT), orjson.dumps(body_of(**fields)), headers or {})
 
 
 def image(url, **extra):
@@ -83,13 +84,13 @@ def test_harmless_fields_pass_and_arrive_unchanged():
         "prediction": {"type": "content", "content": "x" * 50},
         "prompt_cache_options": {"mode": "explicit", "ttl": "30m"},
     }
-    sent = orjson.loads(openai.prepare(read(**fields), GPT).send(100))
+    sent = orjson.loads(chat.prepare(read(**fields), GPT).send(100))
     assert sent == body_of(**fields) | {"service_tier": "default", "max_completion_tokens": 100}
 
 
 def test_only_the_documented_changes_are_made():
     request = read(stream=True, max_tokens=50, service_tier="auto", stream_options={"include_obfuscation": False})
-    outgoing = openai.prepare(request, GPT)
+    outgoing = chat.prepare(request, GPT)
     sent = orjson.loads(outgoing.send(50))
     options = {"include_obfuscation": False, "include_usage": True}
     assert sent == body_of(stream=True, max_tokens=50, service_tier="default", stream_options=options)
@@ -99,23 +100,23 @@ def test_only_the_documented_changes_are_made():
 
 def test_an_explicit_tier_and_a_wish_for_usage_are_kept():
     request = read(stream=True, service_tier="fast", stream_options={"include_usage": True})
-    sent = orjson.loads(openai.prepare(request, GPT).send(9))
+    sent = orjson.loads(chat.prepare(request, GPT).send(9))
     assert (sent["service_tier"], sent["stream_options"]) == ("fast", {"include_usage": True})
     assert request.tiers == ("priority", "default")
     assert request.wants_usage
 
 
 def test_the_cap_is_added_replaces_a_null_and_lowers_an_explicit_one():
-    added = openai.prepare(read(max_tokens=None), GPT)
+    added = chat.prepare(read(max_tokens=None), GPT)
     assert orjson.loads(added.send(300))["max_completion_tokens"] == 300
     assert "max_tokens" not in orjson.loads(added.send(300))
-    both = openai.prepare(read(max_tokens=900, max_completion_tokens=900), GPT)
+    both = chat.prepare(read(max_tokens=900, max_completion_tokens=900), GPT)
     sent = orjson.loads(both.send(300))
     assert (sent["max_tokens"], sent["max_completion_tokens"]) == (300, 300)
-    lowered = openai.prepare(read(max_tokens=900), GPT)
+    lowered = chat.prepare(read(max_tokens=900), GPT)
     assert orjson.loads(lowered.send(300))["max_tokens"] == 300
     assert "max_completion_tokens" not in orjson.loads(lowered.send(300))
-    compatible = openai.prepare(read(), Target("groq", "x/y"))
+    compatible = chat.prepare(read(), Target("groq", "x/y"))
     sent = orjson.loads(compatible.send(5))
     assert (sent["max_tokens"], sent["model"]) == (5, "x/y")
     assert "service_tier" not in sent
@@ -124,12 +125,12 @@ def test_the_cap_is_added_replaces_a_null_and_lowers_an_explicit_one():
 @pytest.mark.parametrize("cap", [5, 500, 16_384])
 def test_the_bound_is_exact_to_the_byte_for_plain_text(cap):
     for request in (read(), read(max_completion_tokens=cap)):
-        outgoing = openai.prepare(request, GPT)
+        outgoing = chat.prepare(request, GPT)
         assert outgoing.bound(cap).input_tokens == len(outgoing.send(cap)) + 64
 
 
 def test_choices_and_predictions_multiply_the_output_bound():
-    bound = openai.prepare(read(n=3, prediction={"type": "content", "content": "é" * 10}), GPT).bound(100)
+    bound = chat.prepare(read(n=3, prediction={"type": "content", "content": "é" * 10}), GPT).bound(100)
     assert bound.output_tokens == 3 * (100 + 20)
 
 
@@ -137,15 +138,15 @@ def test_characters_that_normalise_to_many_are_bounded_by_what_they_become():
     """U+FDFA is three bytes and thirty-three normalised ones, also when it is written as an ASCII escape."""
     text = "\ufdfa" * 100
     wanted = 33 * 100
-    assert openai.prepare(read(messages=[{"role": "user", "content": text}]), GPT).bound(1).input_tokens >= wanted
+    assert chat.prepare(read(messages=[{"role": "user", "content": text}]), GPT).bound(1).input_tokens >= wanted
     escaped = orjson.dumps(body_of()).replace(b'"hi"', b'"' + b"\\ufdfa" * 100 + b'"')
-    request = openai.read_request(openai.CHAT, escaped, {})
-    assert openai.prepare(request, GPT).bound(1).input_tokens >= wanted
+    request = chat.read_request(Route(chat.CHAT), escaped, {})
+    assert chat.prepare(request, GPT).bound(1).input_tokens >= wanted
 
 
 def test_schemas_of_tools_add_two_tokens_for_each_node():
     function = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "description": "é"}}}
-    outgoing = openai.prepare(read(tools=[function]), GPT)
+    outgoing = chat.prepare(read(tools=[function]), GPT)
     # Nodes: list, tool, type, function, name, parameters, type, description; the é is two bytes.
     assert outgoing.bound(9).input_tokens >= len(outgoing.send(9)) + 64 + 2 * 8 + 2 * 2
 
@@ -165,7 +166,7 @@ def test_schemas_of_tools_add_two_tokens_for_each_node():
 )
 def test_images_are_bounded_by_their_size_and_not_by_their_bytes(model, url, detail, tokens):
     request = read(model=model, messages=image(url, detail=detail))
-    outgoing = openai.prepare(request, Target("openai", model))
+    outgoing = chat.prepare(request, OPENAI.target(model, Dialect.OPENAI))
     data = len(url.partition(",")[2]) if url.startswith("data:") else 0
     assert outgoing.bound(9).input_tokens == len(outgoing.send(9)) - data + 64 + tokens
 
@@ -184,7 +185,7 @@ def test_images_are_bounded_by_their_size_and_not_by_their_bytes(model, url, det
 )
 def test_images_without_a_bound_are_refused(model, url):
     with pytest.raises(UnboundedCall):
-        openai.prepare(read(model=model, messages=image(url)), Target("openai", model))
+        chat.prepare(read(model=model, messages=image(url)), OPENAI.target(model, Dialect.OPENAI))
 
 
 @pytest.mark.parametrize(
@@ -267,18 +268,18 @@ def test_more_than_eight_choices_are_refused():
 )
 def test_what_cannot_be_read_exactly_is_malformed(body):
     with pytest.raises(Malformed):
-        openai.read_request(openai.CHAT, body, {})
+        chat.read_request(Route(chat.CHAT), body, {})
 
 
 def test_the_last_of_duplicate_keys_is_what_is_checked_and_sent():
     body = b'{"max_tokens":5,"model":"gpt-4o","messages":[{"role":"user","content":"hi"}],"max_tokens":900}'
-    request = openai.read_request(openai.CHAT, body, {})
+    request = chat.read_request(Route(chat.CHAT), body, {})
     assert request.output_cap == 900
-    assert openai.prepare(request, GPT).send(900).count(b"max_tokens") == 1
+    assert chat.prepare(request, GPT).send(900).count(b"max_tokens") == 1
 
 
 def test_a_first_segment_is_replaced_by_the_providers_own_id():
-    assert orjson.loads(openai.prepare(read(model="openai/gpt-4o"), GPT).send(5))["model"] == "gpt-4o"
+    assert orjson.loads(chat.prepare(read(model="openai/gpt-4o"), GPT).send(5))["model"] == "gpt-4o"
 
 
 def test_an_unknown_beta_is_refused_by_name():

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from agents.pricing import Usage
-from proxy.providers import openai
-from proxy.providers.shape import Basis
+from proxy.providers.openai import chat
+from proxy.providers.shape import Basis, Route
 
 HEAD = b'{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o-2024-08-06",'
 USAGE = b'{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}'
@@ -77,11 +77,11 @@ SHAPES = {
 
 def request(**fields):
     body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "hi"}]} | fields
-    return openai.read_request(openai.CHAT, orjson.dumps(body), {})
+    return chat.read_request(Route(chat.CHAT), orjson.dumps(body), {})
 
 
 def run(pieces, **fields):
-    meter = openai.stream_meter(request(**fields))
+    meter = chat.stream_meter(request(**fields))
     seen = b"".join(map(meter.feed, pieces)) + meter.flush()
     return seen, meter.finish()
 
@@ -113,7 +113,7 @@ def test_a_client_that_asked_for_usage_sees_every_byte(name):
 def test_what_is_hidden_is_all_that_is_held_back(name):
     """After each whole event the client has everything it will ever get of it."""
     sent, wanted = SHAPES[name]
-    meter = openai.stream_meter(request())
+    meter = chat.stream_meter(request())
     seen = b""
     for event in sent:
         seen += meter.feed(event)
@@ -196,7 +196,7 @@ def test_lines_that_are_not_json_pass_and_do_no_harm():
 
 
 def test_a_line_without_end_costs_constant_memory_and_time_and_passes():
-    meter = openai.stream_meter(request())
+    meter = chat.stream_meter(request())
     piece = b"x" * 65_536
     began = time.perf_counter()
     seen = b"".join(meter.feed(piece) for _ in range(400))
@@ -209,8 +209,8 @@ def test_a_line_without_end_costs_constant_memory_and_time_and_passes():
 def test_a_whole_answer_is_metered():
     body = b'{"id":"c","model":"m","service_tier":"flex","choices":[{"index":0,"message":{"tool_calls":[{},{}]},'
     body += b'"finish_reason":"tool_calls"}],"usage":' + USAGE + b"}"
-    metered = openai.read_answer(request(), body)
+    metered = chat.read_answer(request(), body)
     assert (metered.usage, metered.tool_call_count, metered.circumstances.tier) == (Usage(input=9, output=4), 2, "flex")
     assert metered.served_model == "m"
-    assert openai.read_answer(request(), b"<html>").basis is Basis.NONE
-    assert openai.read_answer(request(), b"[]").basis is Basis.NONE
+    assert chat.read_answer(request(), b"<html>").basis is Basis.NONE
+    assert chat.read_answer(request(), b"[]").basis is Basis.NONE

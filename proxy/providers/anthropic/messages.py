@@ -1,4 +1,4 @@
-"""Anthropic's dialect: messages, count_tokens and models."""
+"""Anthropic's messages and the count of their tokens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,31 +8,29 @@ import orjson
 from proxy.bounds import input_tokens
 from proxy.errors import Dialect, Malformed, UnpricedFeature
 from proxy.headers import check_betas
-from proxy.providers import anthropic_checks as checks
-from proxy.providers.anthropic_stream import MessageMeter, meter_answer
+from proxy.providers.anthropic import checks
+from proxy.providers.anthropic.stream import MessageMeter, meter_answer
 from proxy.providers.fingerprints import facts_of
 from proxy.providers.parsing import flag, parse_object, required_word, table, whole_number, word
-from proxy.providers.shape import Basis, Endpoint, Metered, ModelRequest, Outgoing, StreamMeter, Target
+from proxy.providers.shape import Basis, Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
 
 DIALECT = Dialect.ANTHROPIC
 MESSAGES = Endpoint("messages", DIALECT, "POST", "/v1/messages", "/v1/messages")
 COUNT_TOKENS = Endpoint(
     "count_tokens", DIALECT, "POST", "/v1/messages/count_tokens", "/v1/messages/count_tokens", priced=False
 )
-MODELS = Endpoint("models", DIALECT, "GET", "/v1/models", "/v1/models", priced=False)
-MODEL = Endpoint("model", DIALECT, "GET", "/v1/models/{id}", "/v1/models/{id}", priced=False)
-ENDPOINTS = (MESSAGES, COUNT_TOKENS, MODELS, MODEL)
+ENDPOINTS = (MESSAGES, COUNT_TOKENS)
 
 LONG_CONTEXT_BETA = "context-1m-2025-08-07"
 
 
-def read_request(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> ModelRequest:
+def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> ModelRequest:
     """Read and check a message request; raises the refusals of proxy.errors."""
     check_betas(headers, DIALECT)
     parsed, growth = parse_object(body)
     model = required_word(parsed, "model")
-    if not endpoint.priced:
-        return ModelRequest(endpoint=endpoint, model=model, body=parsed, facts=facts_of(body, parsed, system=[]))
+    if not route.endpoint.priced:
+        return ModelRequest(endpoint=route.endpoint, model=model, body=parsed, facts=facts_of(body, parsed, system=[]))
     checks.check_fields(parsed)
     if LONG_CONTEXT_BETA in headers.get("anthropic-beta", "") and not checks.is_flat_priced(model):
         raise UnpricedFeature(feature=f"a context of a million tokens on {model}", param="anthropic-beta")
@@ -40,7 +38,7 @@ def read_request(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) ->
     if cap is None:
         raise Malformed(problem="'max_tokens' is missing", param="max_tokens")
     return ModelRequest(
-        endpoint=endpoint,
+        endpoint=route.endpoint,
         model=model,
         body=parsed,
         stream=flag(parsed, "stream"),
@@ -91,24 +89,7 @@ def stream_meter(request: ModelRequest) -> StreamMeter:
     return MessageMeter(request)
 
 
-def key_headers(key: str) -> list[tuple[str, str]]:
-    """The header that carries the provider's key."""
-    return [("x-api-key", key)]
-
-
-def render_models(models: list[str], item: str = "") -> bytes | None:
-    """The models in Anthropic's form."""
-    if item:
-        return orjson.dumps(_model(item)) if item in models else None
-    ends = {"first_id": models[0], "last_id": models[-1]} if models else {"first_id": None, "last_id": None}
-    return orjson.dumps({"data": [_model(name) for name in models], "has_more": False, **ends})
-
-
 def _asks_long_cache(body: bytes, parsed: dict[str, Any]) -> bool:
     """Whether a cache lifetime of an hour is asked for anywhere; a text that is just "1h" counts too."""
     plain = orjson.dumps(parsed) if b"\\u" in body else body
     return b'"1h"' in plain
-
-
-def _model(name: str) -> dict[str, Any]:
-    return {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}

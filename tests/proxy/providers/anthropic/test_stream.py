@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from agents.pricing import Usage
-from proxy.providers import anthropic
-from proxy.providers.shape import Basis
+from proxy.providers.anthropic import messages
+from proxy.providers.shape import Basis, Route
 
 
 def event(kind, **facts):
@@ -32,11 +32,11 @@ INPUT = Usage(input=25, cache_read=3, cache_write=4, cache_write_long=5, output=
 def request(**fields):
     body = {"model": "claude-opus-5-5", "max_tokens": 500, "stream": True}
     body |= {"messages": [{"role": "user", "content": "hi"}]} | fields
-    return anthropic.read_request(anthropic.MESSAGES, orjson.dumps(body), {})
+    return messages.read_request(Route(messages.MESSAGES), orjson.dumps(body), {})
 
 
 def run(*pieces, **fields):
-    meter = anthropic.stream_meter(request(**fields))
+    meter = messages.stream_meter(request(**fields))
     seen = b"".join(map(meter.feed, pieces)) + meter.flush()
     assert seen == b"".join(pieces)
     return meter.finish()
@@ -89,8 +89,8 @@ def test_an_impossible_report_is_no_report(usage):
 
 def test_a_whole_message_is_metered():
     body = {"id": "m", "model": "x", "content": [{"type": "tool_use"}], "stop_reason": "tool_use", "usage": FIRST_USAGE}
-    metered = anthropic.read_answer(request(), orjson.dumps(body))
+    metered = messages.read_answer(request(), orjson.dumps(body))
     assert (metered.usage, metered.basis, metered.tool_call_count) == (INPUT, Basis.USAGE, 1)
     refused = body | {"content": [], "stop_reason": "refusal"}
-    assert not anthropic.read_answer(request(), orjson.dumps(refused)).circumstances.billed
-    assert anthropic.read_answer(request(), b"oops").basis is Basis.NONE
+    assert not messages.read_answer(request(), orjson.dumps(refused)).circumstances.billed
+    assert messages.read_answer(request(), b"oops").basis is Basis.NONE

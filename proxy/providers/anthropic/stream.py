@@ -7,9 +7,9 @@ import orjson
 
 from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
+from proxy.providers.anthropic.usage import merge
 from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
 from proxy.providers.usage import UsageUnreadable, read_usage
-from proxy.providers.usage_anthropic import merge
 
 # Inside a JSON string every quote is escaped, so none of these can be text of the answer.
 MARKERS = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|content_block_start|error)"')

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from proxy.errors import Malformed, Refusal, UnboundedCall, UnpricedFeature
-from proxy.providers import anthropic
-from proxy.providers.shape import Basis, Target
+from proxy.providers.anthropic import messages
+from proxy.providers.shape import Basis, Route, Target
 
 OPUS = Target("anthropic", "claude-opus-5-5")
 
@@ -17,7 +17,7 @@ def body_of(**fields):
 
 
 def read(headers=None, **fields):
-    return anthropic.read_request(anthropic.MESSAGES, orjson.dumps(body_of(**fields)), headers or {})
+    return messages.read_request(Route(messages.MESSAGES), orjson.dumps(body_of(**fields)), headers or {})
 
 
 def block(**fields):
@@ -85,11 +85,11 @@ def test_hosted_tools_are_read_with_the_uses_that_the_body_allows():
 
 def test_hosted_tools_get_their_bound_in_the_body_and_in_the_ceiling():
     request = replace(read(tools=[SEARCH, FETCH]), hosted_tools={"web_search": 3, "web_fetch": 2})
-    outgoing = anthropic.prepare(request, OPUS)
+    outgoing = messages.prepare(request, OPUS)
     assert orjson.loads(outgoing.body)["tools"] == [SEARCH | {"max_uses": 3}, FETCH]
     assert outgoing.bound(100).tools == {"web_search": 3, "web_fetch": 2}
     with pytest.raises(AssertionError):
-        anthropic.prepare(read(tools=[SEARCH]), OPUS)
+        messages.prepare(read(tools=[SEARCH]), OPUS)
 
 
 @pytest.mark.parametrize("uses", [0, -1, 1.5, "3", True])
@@ -114,7 +114,7 @@ def test_earlier_results_of_hosted_tools_pass_only_where_whole_windows_are_held(
 def test_a_cut_stream_with_hosted_tools_tells_nothing_that_could_be_charged():
     start = {"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}}
     for tools, basis in (([SEARCH], Basis.NONE), ([], Basis.INPUT_ONLY)):
-        meter = anthropic.stream_meter(read(tools=tools, stream=True))
+        meter = messages.stream_meter(read(tools=tools, stream=True))
         meter.feed(b"data: " + orjson.dumps(start) + b"\n\n")
         metered = meter.finish()
         assert metered.basis is basis
@@ -136,7 +136,7 @@ def test_an_output_bound_stays_above_the_thinking_budget(thinking, least):
     ],
 )
 def test_the_prompt_that_tools_bring_is_in_the_bound(tools, tokens):
-    outgoing = anthropic.prepare(read(tools=tools), OPUS)
+    outgoing = messages.prepare(read(tools=tools), OPUS)
     assert outgoing.bound(100).input_tokens > len(outgoing.body) + 64 + tokens
 
 
@@ -152,7 +152,7 @@ def test_harmless_fields_pass_and_the_documented_changes_are_made():
         "something_new": 1,
     }
     request = read(**fields)
-    sent = orjson.loads(anthropic.prepare(request, OPUS).send(100))
+    sent = orjson.loads(messages.prepare(request, OPUS).send(100))
     assert sent == body_of(**fields) | {"service_tier": "standard_only", "inference_geo": "global"}
     assert request.user == "u-1"
     assert request.facts.system_prompt_bytes == 7
@@ -172,7 +172,7 @@ def test_harmless_fields_pass_and_the_documented_changes_are_made():
     ],
 )
 def test_a_place_is_sent_only_to_models_that_take_one(model, takes_geo):
-    sent = orjson.loads(anthropic.prepare(read(model=model), Target("anthropic", model)).body)
+    sent = orjson.loads(messages.prepare(read(model=model), Target("anthropic", model)).body)
     assert ("inference_geo" in sent) is takes_geo
     assert sent["service_tier"] == "standard_only"
 
@@ -180,11 +180,11 @@ def test_a_place_is_sent_only_to_models_that_take_one(model, takes_geo):
 def test_place_speed_and_long_cache_are_reserved_as_asked():
     request = read(inference_geo="us", speed="fast", service_tier="auto")
     assert (request.geo, request.speed, request.tiers) == ("us", "fast", ("default",))
-    assert orjson.loads(anthropic.prepare(request, OPUS).body)["inference_geo"] == "us"
+    assert orjson.loads(messages.prepare(request, OPUS).body)["inference_geo"] == "us"
     cached = block(type="text", text="x", cache_control={"type": "ephemeral", "ttl": "1h"})
-    assert anthropic.prepare(read(messages=cached), OPUS).bound(1).cache_ttl_long
+    assert messages.prepare(read(messages=cached), OPUS).bound(1).cache_ttl_long
     escaped = orjson.dumps(body_of(messages=cached)).replace(b'"1h"', b'"\\u0031h"')
-    assert anthropic.read_request(anthropic.MESSAGES, escaped, {}).cache_ttl_long
+    assert messages.read_request(Route(messages.MESSAGES), escaped, {}).cache_ttl_long
     assert not read(messages=block(type="text", text='say "1h"')).cache_ttl_long
 
 
@@ -199,7 +199,7 @@ def test_each_image_counts_as_the_models_largest(model, tokens):
         {"type": "image", "source": {"type": "url", "url": "https://x/a.png"}},
     ]
     request = read(model=model, messages=block(type="tool_result", tool_use_id="t", content=nested))
-    outgoing = anthropic.prepare(request, Target("anthropic", model))
+    outgoing = messages.prepare(request, Target("anthropic", model))
     assert outgoing.bound(100).input_tokens == len(outgoing.body) - len(data) + 64 + 2 * tokens
 
 
@@ -226,13 +226,13 @@ def test_blocks_that_hide_input_are_refused(content):
 def test_documents_of_text_are_bounded_by_their_bytes():
     inner = [{"type": "text", "text": "x"}]
     for source in ({"type": "text", "media_type": "text/plain", "data": "x"}, {"type": "content", "content": inner}):
-        outgoing = anthropic.prepare(read(messages=block(type="document", source=source)), OPUS)
+        outgoing = messages.prepare(read(messages=block(type="document", source=source)), OPUS)
         assert outgoing.bound(1).input_tokens == len(outgoing.body) + 64
 
 
 def test_a_million_arabic_ligatures_are_reserved_at_eleven_times_their_bytes():
     text = "\ufdfa" * 1_000_000
-    bound = anthropic.prepare(read(messages=[{"role": "user", "content": text}]), OPUS).bound(1)
+    bound = messages.prepare(read(messages=[{"role": "user", "content": text}]), OPUS).bound(1)
     assert bound.input_tokens >= 11 * len(text.encode())
 
 
@@ -257,7 +257,7 @@ def test_wrong_types_are_malformed(fields):
 
 
 def test_a_cap_of_nothing_warms_the_cache():
-    assert anthropic.prepare(read(max_tokens=0), OPUS).bound(0).output_tokens == 0
+    assert messages.prepare(read(max_tokens=0), OPUS).bound(0).output_tokens == 0
 
 
 def test_betas_are_known_by_name_and_a_long_context_only_where_its_price_is_flat():
@@ -275,9 +275,9 @@ def test_betas_are_known_by_name_and_a_long_context_only_where_its_price_is_flat
 
 def test_a_token_count_is_forwarded_as_it_is_and_is_free():
     body = orjson.dumps({"model": "claude-opus-5-5", "messages": [], "tools": [{"type": "web_search_20250305"}]})
-    request = anthropic.read_request(anthropic.COUNT_TOKENS, body, {})
-    outgoing = anthropic.prepare(request, OPUS)
+    request = messages.read_request(Route(messages.COUNT_TOKENS), body, {})
+    outgoing = messages.prepare(request, OPUS)
     assert orjson.loads(outgoing.send()) == orjson.loads(body)
-    assert anthropic.read_answer(request, b'{"input_tokens":5}').finished
+    assert messages.read_answer(request, b'{"input_tokens":5}').finished
     with pytest.raises(Refusal):
-        anthropic.read_request(anthropic.COUNT_TOKENS, b'{"messages":[]}', {})
+        messages.read_request(Route(messages.COUNT_TOKENS), b'{"messages":[]}', {})

@@ -1,0 +1,34 @@
+"""The built-in provider of test keys: believable text, usage and streams, made here, at list price."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.providers.sandbox import chat, messages
+from proxy.providers.shape import ModelRequest, Target
+
+__all__ = ["SandboxAnswer", "answer"]
+
+type Writer = Callable[[ModelRequest, Target, bytes], list[bytes]]
+
+# A new surface is one more line here.
+_WRITERS: dict[str, Writer] = {
+    "chat": chat.chunks_of,
+    "messages": messages.chunks_of,
+    "count_tokens": messages.chunks_of,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxAnswer:
+    """What a provider would have sent; chunks are the body in the pieces of a stream, or one piece."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    chunks: list[bytes]
+
+
+def answer(request: ModelRequest, target: Target, sent: bytes) -> SandboxAnswer:
+    """Answer a request as its provider would. sent: the bytes that would have been forwarded."""
+    content_type = "text/event-stream; charset=utf-8" if request.stream else "application/json"
+    chunks = _WRITERS[request.endpoint.name](request, target, sent)
+    return SandboxAnswer(200, [("content-type", content_type)], chunks)
