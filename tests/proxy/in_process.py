@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -24,7 +25,7 @@ from tests.agents.ledger_house import in_thread
 from tests.proxy.stage import PROVIDER_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 SETTLED_SECONDS_MAX = 10.0
 
@@ -59,30 +60,34 @@ class Inside:
                 await asyncio.sleep(0.01)
 
 
-def bare_process(ledger: Ledger, base_url: str, limits: Limits) -> Process:
-    """A process of the proxy that calls OpenAI at this address; not started."""
+def bare_process(
+    ledger: Ledger, base_url: str, limits: Limits, others: Mapping[str, str] = MappingProxyType({})
+) -> Process:
+    """A process of the proxy that calls OpenAI at this address, other providers at theirs; not started."""
     return Process(
         ledger=ledger,
         upstream=Upstream(allow_private=True, time_outs=limits.time_outs),
         prices=Prices(current_book()),
         cache=AnswerCache(settings.REDIS_URL, seconds_max=limits.store_seconds),
         guards=Gate(settings.REDIS_URL, tell=ledger.note_degraded),
-        base_urls={"openai": base_url},
+        base_urls={"openai": base_url, **others},
         site_url="http://testserver",
         limits=limits,
     )
 
 
 @asynccontextmanager
-async def inside(base_url: str, *, time_outs: TimeOuts | None = None) -> AsyncIterator[Inside]:
+async def inside(
+    base_url: str, *, time_outs: TimeOuts | None = None, others: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Inside]:
     """Run the proxy here, on the test's database.
 
-    base_url: OpenAI's; time_outs: those of a process in service by default.
+    base_url: OpenAI's; others: base URLs of other providers; time_outs: those of a process in service by default.
     """
     alice = await in_thread(cast.alice)
     await in_thread(credentials.connect, alice.organization, "openai", PROVIDER_KEY, by=alice.user)
     limits = Limits(time_outs=time_outs or TimeOuts(), stop_seconds=1.0)
-    process = bare_process(Ledger(), base_url, limits)
+    process = bare_process(Ledger(), base_url, limits, others)
     await process.start()
     app._process = process
     try:
