@@ -166,6 +166,19 @@ def test_hundred_guesses_of_a_password_are_throttled() -> None:
     assert any(answer.status_code == 429 or "Too many" in answer.content.decode() for answer in answers)
 
 
+def test_guesses_are_counted_by_the_real_peer_whatever_address_they_claim() -> None:
+    """E10."""
+    visitor = Client()
+    answers = [
+        visitor.post(
+            "/accounts/login/", {"login": f"nobody-{at}@acme.example", "password": "wrong"},
+            headers={"x-forwarded-for": f"203.0.113.{at}", "forwarded": f"for=203.0.113.{at}"},
+        )
+        for at in range(40)
+    ]  # fmt: skip
+    assert any(answer.status_code == 429 or "Too many" in answer.content.decode() for answer in answers)
+
+
 def test_member_who_already_has_an_organisation_does_not_found_another() -> None:
     visitor = Client()
     visitor.force_login(cast.alice().user)

@@ -167,6 +167,7 @@ def metered_end(cost_error: int = 0) -> tuple[CallStart, CallEnd]:
 
 @pytest.mark.parametrize("error", [0, 1])
 async def test_costs_are_priced_again(house: House, ledger: Ledger, error: int) -> None:
+    """C2: a cost that is not the sum of its parts is a breach."""
     start, end = metered_end(error)
     ask, late = house.ask(USD, start=start), house.ask(USD, start=start)
     await ledger.reserve(ask)

@@ -174,6 +174,7 @@ def test_every_query_on_the_book_is_bounded_by_ids() -> None:
 
 
 def test_a_settled_call_explains_its_cost_line_by_line() -> None:
+    """C2."""
     alice = cast.alice()
     row = current_book().row("openai", "gpt-4o-mini", timezone.now())
     rates = row.rates("default", 1500)

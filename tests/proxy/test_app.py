@@ -168,6 +168,19 @@ def test_a_known_endpoint_that_cannot_be_bounded_is_refused(on: Stage, worker: W
     assert answer.json()["error"]["code"] == "unsupported_endpoint"
 
 
+@pytest.mark.parametrize(
+    "ask", [("POST", "/v1/batches"), ("GET", "/v1/batches/batch_1"), ("POST", "/v1/messages/batches")]
+)
+def test_a_batch_is_neither_made_nor_polled(on: Stage, worker: Worker, ask: tuple[str, str]) -> None:
+    """Scenarios B14 and B15: what would be charged on every poll, or on nobody's key, is refused."""
+    method, path = ask
+    headers = {"authorization": f"Bearer {worker.key}"}
+    answer = httpx.request(method, f"{on.server.address}/proxy{path}", headers=headers, timeout=60)
+    assert answer.status_code == 403
+    assert "unsupported_endpoint" in answer.text
+    assert on.fake.stats()["requests"] == 0
+
+
 def test_a_wrong_method_is_an_unknown_path(on: Stage, worker: Worker) -> None:
     assert on.get(worker.key, "/v1/chat/completions").status_code == 404
 

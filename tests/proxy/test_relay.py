@@ -36,6 +36,7 @@ def row_of(answer: httpx.Response) -> Call:
 
 @pytest.mark.parametrize("status", [400, 404, 422, 429, 500, 502, 503, 529])
 def test_an_error_of_the_provider_passes_through_and_costs_nothing(on: Stage, status: int) -> None:
+    """C6."""
     worker = on.worker()
     answer = chat(on, worker, f"status={status} retry_after=7")
     assert answer.status_code == status
@@ -90,6 +91,7 @@ def test_half_an_answer_charges_the_ceiling(on: Stage) -> None:
 def test_usage_that_is_missing_or_impossible_charges_the_ceiling_as_an_estimate(
     on: Stage, words: str, stream: bool
 ) -> None:
+    """Scenario B23."""
     answer = chat(on, on.worker(), words, stream=stream)
     assert answer.status_code == 200
     row = row_of(answer)
@@ -98,6 +100,7 @@ def test_usage_that_is_missing_or_impossible_charges_the_ceiling_as_an_estimate(
 
 @pytest.mark.parametrize("chunks", range(5))
 def test_a_stream_that_breaks_off_ends_with_an_error_event_and_the_ceiling(on: Stage, chunks: int) -> None:
+    """C11."""
     worker = on.worker()
     answer = chat(on, worker, f"cut_after={chunks}", stream=True)
     assert answer.status_code == 200
@@ -133,6 +136,7 @@ def test_a_stream_in_odd_pieces_is_metered_all_the_same(on: Stage, words: str) -
 
 
 def test_a_stream_arrives_piece_by_piece_and_not_in_one_burst(on: Stage) -> None:
+    """C10."""
     headers = {"authorization": f"Bearer {on.worker().key}"} | JSON
     url = f"{on.server.openai_base_url}/chat/completions"
     body = chat_body("chunks=6 chunk_ms=100", stream=True)
@@ -145,6 +149,7 @@ def test_a_stream_arrives_piece_by_piece_and_not_in_one_burst(on: Stage) -> None
 
 @pytest.mark.parametrize("after", [1, 3, 5])
 def test_a_client_that_leaves_a_stream_is_charged_what_the_provider_bills(on: Stage, after: int) -> None:
+    """C3, C4: it is read on to the provider's end."""
     worker = on.worker()
     body = chat_body("chunks=8 chunk_ms=40 tokens_out=40", cap=50, stream=True)
     headers = {"authorization": f"Bearer {worker.key}"} | JSON
@@ -161,6 +166,7 @@ def test_a_client_that_leaves_a_stream_is_charged_what_the_provider_bills(on: St
 
 
 def test_a_client_that_leaves_before_a_plain_answer_is_charged_it(on: Stage) -> None:
+    """C7."""
     worker = on.worker()
     body = chat_body("delay_ms=500 tokens_out=40", cap=50)
     with pytest.raises(httpx.ReadTimeout):
@@ -192,12 +198,14 @@ async def _many_that_leave(on: Stage, worker: Worker, count: int) -> None:
 
 
 def test_a_crowd_that_leaves_holds_nothing_and_owes_what_was_billed(on: Stage) -> None:
+    """C8: nothing is left open at the provider."""
     worker = on.worker()
     asyncio.run(_many_that_leave(on, worker, 60))
     all_settled()
     assert worker.held_pico == 0
     assert worker.spent_pico == on.fake.billed_pico() > 0
     assert len(worker.calls()) == 60
+    assert on.fake.stats()["open"] == 0
 
 
 def test_a_cost_above_the_ceiling_is_booked_as_it_is_and_stops_the_model(on: Stage) -> None:

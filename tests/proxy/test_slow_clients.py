@@ -66,7 +66,7 @@ async def reset_after(on: Stage, worker: Worker, path: str, events: int) -> None
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 async def test_a_reset_at_any_event_is_charged_what_the_provider_bills(on: Stage, path: str) -> None:
-    """Row 19 of docs/reliability.md; F8 is the same at full size."""
+    """C13: chat and messages alike. Row 19 of docs/reliability.md; F8 is the same at full size."""
     worker = await in_thread(on.worker)
     await asyncio.gather(*(reset_after(on, worker, path, events) for events in range(EVENTS + 3)))
     await in_thread(all_settled)
