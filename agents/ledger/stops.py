@@ -127,7 +127,7 @@ class StopListener:
         """
         calls = tuple(self._running())
         values = {"agents": list({call.agent_id for call in calls}), "keys": list({call.key_id for call in calls})}
-        async with asyncio.timeout(connections.ANSWER_SECONDS):
+        with connections.bounded(connection):
             rows: list[tuple[Any, ...]] = await (await connection.execute(CHECK, values)).fetchall()
         for target, id_text, shown in rows:
             _cut(_stop(target, id_text, shown), calls)
