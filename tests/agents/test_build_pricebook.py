@@ -4,8 +4,9 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
 
-from agents.data.build_pricebook import Builder, unsound
+from agents.data.build_pricebook import Builder
 from agents.data.price_sources import Genai, Litellm, litellm_tiers
+from agents.data.soundness import unsound
 from agents.pricing.dated import dated_row
 
 
@@ -38,7 +39,7 @@ def row_of(built: Builder, model: str = "gpt-9") -> dict[str, Any]:
 def test_lists_that_agree_make_a_row_that_can_be_read() -> None:
     built = builder(genai_input="2", litellm_input=2e-6, max_output_tokens=1_000)
     row = row_of(built)
-    assert built.problems == []
+    assert built.undecided == []
     assert (row["rates"]["input"], row["rates"]["output"], row["limits"]) == ("2", "8", {"output": 1_000})
     assert dated_row(row).row.rates("default", 1).input == 2_000_000
 
@@ -46,7 +47,7 @@ def test_lists_that_agree_make_a_row_that_can_be_read() -> None:
 def test_an_undecided_difference_is_a_problem_that_names_both_prices() -> None:
     built = builder(genai_input="2", litellm_input=3e-6)
     built.rows()
-    assert built.problems == ["openai/gpt-9 default input: genai-prices 2, litellm 3"]
+    assert built.undecided == ["openai/gpt-9 default input: genai-prices 2, litellm 3"]
 
 
 def test_a_decision_settles_a_difference_and_one_that_is_not_needed_is_reported() -> None:
@@ -56,7 +57,7 @@ def test_a_decision_settles_a_difference_and_one_that_is_not_needed_is_reported(
         {"what": "openai/gpt-8 default input", "use": "litellm", "why": "test"},
     ]
     assert row_of(built)["rates"]["input"] == "3"
-    assert built.problems == []
+    assert built.undecided == []
     assert built.unused_decisions() == [str(built.decisions[1])]
 
 
