@@ -118,7 +118,7 @@ class _Pump:
 
     async def _relay_refusal(self, answer: ProviderAnswer) -> None:
         """The provider's own error: as it is, but for one about our key."""
-        charge = charge_of(self._plan.target.provider, answer.status)
+        charge = charge_of(self._plan.target.traits, answer.status)
         if charge is Charge.CEILING:
             self._bill.charge_ceiling(f"provider_{answer.status}")
         elif charge is Charge.INPUT:

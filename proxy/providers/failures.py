@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from proxy.providers.shape import Traits
+
 
 class Charge(StrEnum):
     """What the hold of a failed call becomes."""
@@ -13,17 +15,15 @@ class Charge(StrEnum):
 
 # A provider that gave up waiting for itself may have worked, and some bill for it.
 _PERHAPS_BILLED = frozenset({408, 504})
-# Says it charges what it has processed, whatever the status; what a filter or a limit stopped was read before.
-_BILLS_WHAT_IT_READ = frozenset({"azure"})
-_REFUSED_UNREAD = frozenset({401, 403, 404, 413, 422, 429})
+# Turned away before anything was read.
+_UNREAD = frozenset({401, 403, 404, 409, 413, 422, 429})
 
 
-def charge_of(provider: str, status: int) -> Charge:
+def charge_of(traits: Traits, status: int) -> Charge:
     """The charge for an answer with this status, which is not a success."""
     if status in _PERHAPS_BILLED:
         return Charge.CEILING
-    if provider not in _BILLS_WHAT_IT_READ or status in _REFUSED_UNREAD:
+    if not traits.bills_errors or status in _UNREAD or status < 400:
         return Charge.NOTHING
-    if status == 400:
-        return Charge.INPUT
-    return Charge.CEILING if status >= 500 else Charge.NOTHING
+    # What a content filter or a limit of the input stopped was read and billed; nothing was written.
+    return Charge.INPUT if status < 500 else Charge.CEILING

@@ -19,8 +19,9 @@ from agents.data.book_file import read_rows
 from agents.pricebook import PriceBook
 from agents.pricing import Bound, Circumstances, PriceRow, Rates, Usage, ceiling_pico, settle
 from proxy.planning import CLOCK_ERROR
-from proxy.providers import anthropic, openai
-from proxy.providers.shape import Endpoint, ModelRequest, Outgoing, Target
+from proxy.providers.anthropic import messages
+from proxy.providers.openai import chat
+from proxy.providers.shape import Endpoint, ModelRequest, Outgoing, Route, Target
 from proxy.providers.usage import read_usage
 
 CALL_MAX = timedelta(minutes=30)
@@ -261,15 +262,15 @@ def words(rng: Random) -> str:
 
 # provider → (module, endpoint, how a request is drawn, how it is billed)
 REQUESTS: dict[str, tuple[tuple[Any, Endpoint, Callable[[Random, str], dict[str, Any]], Bill], ...]] = {
-    "openai": ((openai, openai.CHAT, chat_request, bill_chat),),
-    "anthropic": ((anthropic, anthropic.MESSAGES, message_request, bill_messages),),
-    "google": ((openai, openai.CHAT, chat_request, bill_chat),),
-    "xai": ((openai, openai.CHAT, chat_request, bill_chat),),
-    "deepseek": ((openai, openai.CHAT, chat_request, bill_chat),),
-    "groq": ((openai, openai.CHAT, chat_request, bill_chat),),
-    "mistral": ((openai, openai.CHAT, chat_request, bill_chat),),
-    "openrouter": ((openai, openai.CHAT, chat_request, bill_chat),),
-    "azure": ((openai, openai.CHAT, chat_request, bill_chat),),
+    "openai": ((chat, chat.CHAT, chat_request, bill_chat),),
+    "anthropic": ((messages, messages.MESSAGES, message_request, bill_messages),),
+    "google": ((chat, chat.CHAT, chat_request, bill_chat),),
+    "xai": ((chat, chat.CHAT, chat_request, bill_chat),),
+    "deepseek": ((chat, chat.CHAT, chat_request, bill_chat),),
+    "groq": ((chat, chat.CHAT, chat_request, bill_chat),),
+    "mistral": ((chat, chat.CHAT, chat_request, bill_chat),),
+    "openrouter": ((chat, chat.CHAT, chat_request, bill_chat),),
+    "azure": ((chat, chat.CHAT, chat_request, bill_chat),),
 }
 
 
@@ -313,7 +314,7 @@ class Walk:
         at = self._moment(row)
         rows = self._rows(model, at)
         body = self._affordable(draw(self.rng, model), rows)
-        request: ModelRequest = module.read_request(endpoint, orjson.dumps(body), {})
+        request: ModelRequest = module.read_request(Route(endpoint), orjson.dumps(body), {})
         outgoing: Outgoing = module.prepare(request, Target(self.provider, model))
         cap = self.rng.randint(1, 60_000) if request.output_cap is None else request.output_cap
         bound = outgoing.bound(cap)
