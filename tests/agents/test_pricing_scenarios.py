@@ -3,12 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 
 from agents.money import PICO_PER_USD, parse_usd, usd_exact
 from agents.pricebook import PriceBook, UnpricedModel
 from agents.pricing import Circumstances, cost_pico, settle
 from agents.pricing.usage import Usage
+from proxy.providers.openai import chat
+from proxy.providers.shape import Basis, Route
 from proxy.providers.usage import UsageUnreadable, read_usage
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -132,6 +135,16 @@ def test_the_tier_that_answered_prices_the_call(served: str | None, usd: str) ->
     assert cost("openai", "chat", "gpt-4o", usage, tier=served) == usd
 
 
+@pytest.mark.parametrize(("asked", "served"), [("priority", "default"), ("default", "priority")])
+def test_the_tier_is_that_of_the_answer_itself(asked: str, served: str) -> None:
+    """B9."""
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "service_tier": asked}
+    request = chat.read_request(Route(chat.CHAT), orjson.dumps(body), {})
+    usage = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
+    answer = {"id": "x", "model": "gpt-4o", "service_tier": served, "choices": [], "usage": usage}
+    assert chat.read_answer(request, orjson.dumps(answer)).circumstances.tier == served
+
+
 def test_a_long_context_prices_every_token_of_the_call() -> None:
     """B10: 585,659 tokens written to the cache."""
     usage = {"input_tokens": 0, "cache_creation_input_tokens": 585_659, "output_tokens": 1_000}
@@ -177,3 +190,12 @@ def test_parts_larger_than_their_whole_never_make_a_credit(provider: str, endpoi
     """B22: such a report is unreadable; the call is charged what was held for it, marked as an estimate."""
     with pytest.raises(UsageUnreadable):
         read_usage(provider, endpoint, usage, {})
+
+
+def test_an_answer_with_more_cached_than_read_tells_no_bill_and_keeps_what_it_said() -> None:
+    """B22: so its hold is charged, marked as an estimate, and a person can see why."""
+    request = chat.read_request(Route(chat.CHAT), orjson.dumps({"model": "m", "messages": [{"role": "user"}]}), {})
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 11}}
+    metered = chat.read_answer(request, orjson.dumps({"id": "x", "choices": [], "usage": usage}))
+    assert (metered.usage, metered.basis, metered.raw_usage) == (None, Basis.NONE, usage)
+    assert metered.problem == "prompt_tokens is smaller than its parts"
