@@ -32,7 +32,7 @@ GEMINI_CACHED = {
 
 
 def test_geminis_cached_tokens_are_charged_once() -> None:
-    """B1: at the rates of the complaint, $0.1849 and not $0.7642."""
+    """Scenario B1: at the rates of the complaint, $0.1849 and not $0.7642."""
     rates = {"input": "1.25", "cache_read": "0.625", "output": "10"}
     row = {"provider": "google", "models": ["gemini-2.5-pro"], "kind": "chat", "rates": rates}
     book = BOOK.with_rows([row], version="then")
@@ -48,7 +48,7 @@ def test_geminis_cached_tokens_are_charged_once() -> None:
 
 
 def test_cached_input_has_its_own_price() -> None:
-    """B2: $0.34 and not $1.68."""
+    """Scenario B2: $0.34 and not $1.68."""
     usage = {
         "prompt_tokens": 51_232 + 1_188_096, "completion_tokens": 12_909, "total_tokens": 1_252_237,
         "prompt_tokens_details": {"cached_tokens": 1_188_096},
@@ -57,7 +57,7 @@ def test_cached_input_has_its_own_price() -> None:
 
 
 def test_cache_writes_of_a_stream_are_not_billed_as_input_too() -> None:
-    """B3: $1.06376125 and not $1.8598."""
+    """Scenario B3: $1.06376125 and not $1.8598."""
     start = {
         "input_tokens": 6,
         "cache_creation_input_tokens": 159_217,
@@ -98,14 +98,14 @@ def test_cache_writes_of_a_stream_are_not_billed_as_input_too() -> None:
 def test_whatever_a_provider_calls_input_each_token_is_charged_once(
     provider: str, endpoint: str, usage: dict[str, Any]
 ) -> None:
-    """B5: some count cached tokens inside the input and some beside it; the same work costs the same."""
+    """Scenario B5: some count cached tokens inside the input and some beside it; the same work costs the same."""
     read, _ = read_usage(provider, endpoint, usage, {})
     assert (read.input, read.cache_read, read.output, read.total_tokens) == (400, 600, 50, 1_050)
 
 
 @pytest.mark.parametrize("model", ["gpt-99", "gpt-4o-turbo", "claude-unknown-1"])
 def test_a_model_without_a_row_has_no_price_rather_than_none(model: str) -> None:
-    """B6."""
+    """Scenario B6."""
     for provider in ("openai", "anthropic", "google"):
         with pytest.raises(UnpricedModel):
             BOOK.settle_rows(provider, model, None, NOW, NOW)
@@ -113,7 +113,7 @@ def test_a_model_without_a_row_has_no_price_rather_than_none(model: str) -> None
 
 @pytest.mark.parametrize(("factor", "booked"), [(100, 1), (1_000_000, 1), (50, 1), (49, 49), (3, 3), (1, 1)])
 def test_a_bill_in_another_unit_does_not_count_and_is_flagged(factor: int, booked: int) -> None:
-    """B8: a hundred times ours is cents for dollars; three times ours is a price that we do not know."""
+    """Scenario B8: a hundred times ours is cents for dollars; three times ours is a price that we do not know."""
     row, usage = BOOK.row("openai", "gpt-4o", NOW), Usage(input=1_000)
     ours = settle([row], usage, Circumstances()).cost_pico
     said = settle([row], Usage(input=1_000, provider_cost_pico=ours * factor), Circumstances())
@@ -122,7 +122,7 @@ def test_a_bill_in_another_unit_does_not_count_and_is_flagged(factor: int, booke
 
 
 def test_a_bill_for_what_costs_nothing_here_counts() -> None:
-    """B8: where ours is nothing, there is nothing to hold the provider's bill against."""
+    """Scenario B8: where ours is nothing, there is nothing to hold the provider's bill against."""
     free = {"provider": "local", "models": ["m"], "kind": "chat", "rates": {"input": "0", "output": "0"}}
     row = BOOK.with_rows([free], version="x").row("local", "m", NOW)
     assert settle([row], Usage(input=5, provider_cost_pico=CENT), Circumstances()).cost_pico == CENT
@@ -130,14 +130,14 @@ def test_a_bill_for_what_costs_nothing_here_counts() -> None:
 
 @pytest.mark.parametrize(("served", "usd"), [("default", "0.003500"), ("priority", "0.005950"), (None, "0.003500")])
 def test_the_tier_that_answered_prices_the_call(served: str | None, usd: str) -> None:
-    """B9: whatever was asked for. Where the answer names none, the context of the call does."""
+    """Scenario B9: whatever was asked for. Where the answer names none, the context of the call does."""
     usage = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
     assert cost("openai", "chat", "gpt-4o", usage, tier=served) == usd
 
 
 @pytest.mark.parametrize(("asked", "served"), [("priority", "default"), ("default", "priority")])
 def test_the_tier_is_that_of_the_answer_itself(asked: str, served: str) -> None:
-    """B9."""
+    """Scenario B9."""
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "service_tier": asked}
     request = chat.read_request(Route(chat.CHAT), orjson.dumps(body), {})
     usage = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
@@ -146,7 +146,7 @@ def test_the_tier_is_that_of_the_answer_itself(asked: str, served: str) -> None:
 
 
 def test_a_long_context_prices_every_token_of_the_call() -> None:
-    """B10: 585,659 tokens written to the cache."""
+    """Scenario B10: 585,659 tokens written to the cache."""
     usage = {"input_tokens": 0, "cache_creation_input_tokens": 585_659, "output_tokens": 1_000}
     assert cost("anthropic", "messages", "claude-sonnet-4-5", usage) == usd_exact(
         585_659 * 7_500_000 + 1_000 * 22_500_000
@@ -159,7 +159,7 @@ HEARD = {"type": "tokens", "input_tokens": 600, "output_tokens": 0, "input_token
 
 @pytest.mark.parametrize("model", TRANSCRIBERS)
 def test_no_transcription_is_free_because_its_output_is(model: str) -> None:
-    """B11: 60 seconds cost 60 times the price of a second, and audio tokens their own."""
+    """Scenario B11: 60 seconds cost 60 times the price of a second, and audio tokens their own."""
     rates = BOOK.row("openai", model, NOW).rates("default", 0)
     assert rates.hour
     minute = cost("openai", "transcription", model, {"type": "duration", "seconds": 60})
@@ -187,13 +187,13 @@ def test_no_transcription_is_free_because_its_output_is(model: str) -> None:
     ],
 )  # fmt: skip
 def test_parts_larger_than_their_whole_never_make_a_credit(provider: str, endpoint: str, usage: dict[str, Any]) -> None:
-    """B22: such a report is unreadable; the call is charged what was held for it, marked as an estimate."""
+    """Scenario B22: such a report is unreadable; the call is charged what was held for it, marked as an estimate."""
     with pytest.raises(UsageUnreadable):
         read_usage(provider, endpoint, usage, {})
 
 
 def test_an_answer_with_more_cached_than_read_tells_no_bill_and_keeps_what_it_said() -> None:
-    """B22: so its hold is charged, marked as an estimate, and a person can see why."""
+    """Scenario B22: so its hold is charged, marked as an estimate, and a person can see why."""
     request = chat.read_request(Route(chat.CHAT), orjson.dumps({"model": "m", "messages": [{"role": "user"}]}), {})
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 11}}
     metered = chat.read_answer(request, orjson.dumps({"id": "x", "choices": [], "usage": usage}))

@@ -1,4 +1,4 @@
-"""B20: an admin prices past calls again by a rate that was set late or typed wrongly."""
+"""Scenario B20: an admin prices past calls again by a rate that was set late or typed wrongly."""
 
 from datetime import timedelta
 
@@ -53,7 +53,7 @@ def page_of(person: cast.Person, made: CustomRate, query: str = "") -> str:
 
 
 def test_an_admin_prices_past_calls_again_by_the_right_rate() -> None:
-    """B20."""
+    """Scenario B20."""
     alice = cast.alice()
     bob = cast.bob(alice)
     Membership.objects.filter(user=bob.user).update(role=Role.ADMIN)

@@ -49,7 +49,7 @@ def test_no_field_that_could_move_the_price_lets_a_byte_upstream(on: Stage, path
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 @pytest.mark.parametrize("stream", [False, True])
 def test_one_call_costs_the_same_wherever_it_is_shown(on: Stage, path: str, stream: bool) -> None:
-    """B4: the provider's bill, the row, the ledger, the sums, the reports and what the agent is told."""
+    """Scenario B4: the provider's bill, the row, the ledger, the sums, the reports and what the agent is told."""
     worker = on.worker()
     began_at = database_now()
     answer = post(on, worker, path, "tokens_in=40 tokens_out=17 cached=30", stream=stream)
@@ -70,7 +70,7 @@ def test_one_call_costs_the_same_wherever_it_is_shown(on: Stage, path: str, stre
 
 
 def test_every_endpoint_moves_the_same_counter(on: Stage) -> None:
-    """B18."""
+    """Scenario B18."""
     worker, spent_pico = on.worker(), 0
     for path in (CHAT, MESSAGES):
         settled(post(on, worker, path).headers["x-awx-call-id"])
@@ -81,7 +81,7 @@ def test_every_endpoint_moves_the_same_counter(on: Stage) -> None:
 
 
 def test_failed_attempts_are_rows_that_cost_nothing_and_count_as_no_call(on: Stage) -> None:
-    """B19: a client that succeeds at its third attempt made one call that was billed and two that were not."""
+    """Scenario B19: a client that succeeds at its third attempt made one call that was billed and two that were not."""
     worker = on.worker()
     for words in ("status=500", "status=429", "tokens_in=40 tokens_out=20"):
         settled(post(on, worker, CHAT, words).headers["x-awx-call-id"])

@@ -226,7 +226,7 @@ def litellm_with(**facts: Any) -> str:
 def test_a_broken_list_is_rejected_and_the_last_good_book_stays(
     lists: Lists, content: str, status: int, said: str
 ) -> None:
-    """B21."""
+    """Scenario B21."""
     made = book()
     lists.write_litellm(content)
     if content == "{}":
@@ -252,7 +252,7 @@ def test_a_broken_list_is_rejected_and_the_last_good_book_stays(
 def test_a_jump_of_a_hundred_or_a_price_of_nought_is_rejected_even_where_both_lists_agree(
     lists: Lists, prices: tuple[str, str], status: int, said: str
 ) -> None:
-    """B21: a slip of the unit."""
+    """Scenario B21: a slip of the unit."""
     made = book()
     lists.write(changed("openai", "gpt-9", prices))
     found = lists.run("build")
@@ -262,7 +262,7 @@ def test_a_jump_of_a_hundred_or_a_price_of_nought_is_rejected_even_where_both_li
 
 
 def test_a_list_whose_code_fails_is_rejected(lists: Lists) -> None:
-    """B21."""
+    """Scenario B21."""
     made = book()
     lists.write_genai("providers = [1 / 0]")
     status, said = lists.run("build")
@@ -272,7 +272,7 @@ def test_a_list_whose_code_fails_is_rejected(lists: Lists) -> None:
 
 
 def test_a_row_the_product_cannot_read_never_takes_the_books_place(lists: Lists) -> None:
-    """B21."""
+    """Scenario B21."""
     made = book()
     with pytest.raises(ValueError, match="unknown rate"):
         book_file.write_book([{"provider": "a", "models": ["m"], "kind": "chat", "rates": {"hope": "1"}}], {}, "2026")
