@@ -155,6 +155,7 @@ class Builder:
                 tiers = {name: tier for name, tier in tiers.items() if name not in rule.get("without", ())}
                 for part in ("limits", "multipliers", "tools"):
                     row[part] |= rule.get(part, {})
+                _derive(tiers["default"], rule.get("derive", {}))
                 for name, rates in rule.get("rates", {}).items():
                     by_hand = {bucket: Decimal(price) for bucket, price in rates.items()}
                     tiers.setdefault(name, {"rates": {}})["rates"] |= by_hand
@@ -206,6 +207,22 @@ class Builder:
 def excluded(exclusions: list[dict[str, str]], provider: str, model: str) -> bool:
     """Whether somebody decided that the id gets no row."""
     return any(entry["provider"] == provider and re.search(entry["models"], model) for entry in exclusions)
+
+
+def _derive(default: Tier, factors: dict[str, Any]) -> None:
+    """Cache writes and long rates by what the provider says of all its models, where no list says it of this one.
+
+    factors: "cache_write", "long_input" and "long_output" on the short rates, and the threshold "gt".
+    """
+    rates = default["rates"]
+    if "cache_write" in factors:
+        rates.setdefault("cache_write", rates["input"] * Decimal(factors["cache_write"]))
+    if "gt" in factors and "long" not in default:
+        long = {
+            bucket: price * Decimal(factors["long_output" if "output" in bucket else "long_input"])
+            for bucket, price in rates.items()
+        }
+        default["long"] = {"gt": factors["gt"], "rates": long}
 
 
 def _complete(tiers: dict[str, Tier]) -> None:

@@ -89,3 +89,18 @@ def test_models_that_bill_without_a_bound_get_no_row() -> None:
 def test_a_price_of_nought_is_no_price_except_where_all_is_free() -> None:
     assert litellm_tiers({"mode": "chat", "input_cost_per_token": 0.0}) == {}
     assert litellm_tiers({"mode": "moderation", "input_cost_per_token": 0.0}) == {"default": {"rates": {"input": 0}}}
+
+
+def test_what_the_provider_says_of_all_its_models_fills_what_no_list_says_of_one() -> None:
+    built = builder(genai_input="2", litellm_input=2e-6)
+    factors = {"cache_write": "1.25", "gt": 272_000, "long_input": "2", "long_output": "1.5"}
+    built.hand["rule"].append({"provider": "openai", "models": "^gpt-9$", "derive": factors})
+    row = row_of(built)
+    assert row["rates"]["cache_write"] == "2.5"
+    assert row["long"]["gt"] == 272_000
+    assert [row["long"]["rates"][name] for name in ("input", "cache_write", "output")] == ["4", "5", "12"]
+    listed = {"cache_creation_input_token_cost": 3e-6, "input_cost_per_token_above_200k_tokens": 3e-6}
+    built = builder(genai_input="2", litellm_input=2e-6, **listed)
+    built.hand["rule"].append({"provider": "openai", "models": "^gpt-9$", "derive": factors})
+    row = row_of(built)
+    assert (row["rates"]["cache_write"], row["long"]["gt"], row["long"]["rates"]["input"]) == ("3", 200_000, "3")

@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -271,3 +272,23 @@ def test_no_rate_falls_in_a_long_context_nor_is_left_out_of_a_tier() -> None:
 def assert_covers(rates: Rates, base: Rates) -> None:
     for known, needed in zip(rates.per_token, base.per_token, strict=True):
         assert needed is None or known is not None
+
+
+LATER = [
+    row for row in FACTS["rows"]
+    if row["provider"] == "openai" and re.match(r"gpt-(5\.[4-9]|[6-9])", row["models"][0]) and row["kind"] == "chat"
+]  # fmt: skip
+
+
+def test_openais_later_models_have_long_rates_wherever_a_prompt_can_be_long() -> None:
+    """metering.md 1.2: from gpt-5.4 on, over 272,000 tokens."""
+    can_be_long = [row for row in LATER if row.get("limits", {}).get("input", 10**9) > 272_000]
+    assert len(can_be_long) > 10
+    assert [row["models"][0] for row in can_be_long if row.get("long", {}).get("gt") != 272_000] == []
+
+
+def test_openais_later_models_have_a_price_for_the_cache_writes_that_nobody_asks_for() -> None:
+    """metering.md 0.6: from gpt-5.6 on."""
+    writing = [row for row in LATER if not re.match(r"gpt-5\.[45]", row["models"][0])]
+    assert len(writing) > 8
+    assert [row["models"][0] for row in writing if "cache_write" not in row["rates"]] == []
