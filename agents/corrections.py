@@ -41,9 +41,16 @@ def correct(organization: Organization, call_id: UUID, cost_pico: int, reason: s
         raise CannotCorrect("Only a charge at the ceiling or by estimate can be corrected.")
     if not reason.strip():
         raise CannotCorrect("Say why: the reason stays in the book.")
+    amend(organization, call_id, cost_pico, reason.strip()[:REASON_MAX], by)
+
+
+def amend(
+    organization: Organization, call_id: UUID, cost_pico: int, reason: str, by: User, *, action: str = "call.corrected"
+) -> None:
+    """Book the difference whatever the call's basis is; who may is decided by the caller. action: for the audit log."""
     for attempt in range(ATTEMPTS_MAX):
         try:
-            _amend(organization, call_id, cost_pico, reason.strip()[:REASON_MAX], by)
+            _amend(organization, call_id, cost_pico, reason, by, action)
         except OperationalError as error:
             # A balance was opened between the look-up and the lock, or two transactions met.
             if attempt == ATTEMPTS_MAX - 1 or getattr(error.__cause__, "sqlstate", "") not in ("40001", "40P01"):
@@ -53,7 +60,7 @@ def correct(organization: Organization, call_id: UUID, cost_pico: int, reason: s
 
 
 @transaction.atomic
-def _amend(organization: Organization, call_id: UUID, cost_pico: int, reason: str, by: User) -> None:
+def _amend(organization: Organization, call_id: UUID, cost_pico: int, reason: str, by: User, action: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT seq, facts->>'from_pico' FROM ledger_amend(%s, %s, %s, jsonb_build_object('by', %s, 'why', %s))",
@@ -61,6 +68,4 @@ def _amend(organization: Organization, call_id: UUID, cost_pico: int, reason: st
         )
         seq, from_pico = cursor.fetchone()
     details = {"call_id": str(call_id), "seq": str(seq), "from": from_pico, "to": str(cost_pico), "why": reason}
-    AuditEntry.objects.create(
-        organization=organization, user=by, action="call.corrected", target=str(call_id), details=details
-    )
+    AuditEntry.objects.create(organization=organization, user=by, action=action, target=str(call_id), details=details)

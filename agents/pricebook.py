@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ from agents.pricing.dated import DatedRow, dated_row
 
 BOOK_PATH = Path(__file__).parent / "data" / "pricebook.json"
 VERSION_LENGTH = 12
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 # A dated or "latest" id that has no row of its own costs what its family's row says.
 _DASHED_DATE = r"-20\d\d-[01]\d-[0-3]\d"
@@ -101,6 +102,15 @@ class PriceBook:
     def has(self, provider: str, model: str) -> bool:
         """Whether any row, of any time, prices the model."""
         return bool(self._find(provider, model))
+
+    def has_row_at(self, provider: str, model: str, at: datetime) -> bool:
+        """Whether the model has a price at this moment."""
+        return any(dated.active_at(at) for dated in self._find(provider, model))
+
+    def last_row(self, provider: str, model: str, at: datetime) -> PriceRow | None:
+        """The row that holds at this moment, or the last one that did; None where there was none yet."""
+        begun = [dated for dated in self._find(provider, model) if (dated.row.since_at or _LONG_AGO) <= at]
+        return max(begun, key=lambda dated: dated.row.since_at or _LONG_AGO).at(at) if begun else None
 
     def models(self, provider: str) -> list[str]:
         """The model ids of a provider that have a row, sorted."""

@@ -46,4 +46,5 @@ urlpatterns = [
     path("settings/budgets/", budget_lists.organization_budgets, name="organization_budgets"),
     path("settings/rates/", rates.rate_list, name="rates"),
     path("settings/rates/<uuid:rate_id>/end/", rates.rate_end, name="rate_end"),
+    path("settings/rates/<uuid:rate_id>/reprice/", rates.rate_reprice, name="rate_reprice"),
 ]

@@ -97,6 +97,23 @@ class Bill:
         )  # fmt: skip
         return plan.ceiling_pico
 
+    def charge_input(self, reason: str) -> int:
+        """End at what the whole input bound costs, marked estimated: it was billed, but nothing tells how much it was.
+
+        Returns it in pico-dollars. reason: why there is no answer (metering.md section 1.3).
+        """
+        bound, request = self._admission.plan.bound, self._admission.plan.request
+        read = Usage(input=bound.input_tokens, characters=bound.characters, duration_ms=bound.duration_ms)
+        asked = Circumstances(tier=request.tier, speed=request.speed, geo=request.geo)
+        metered = Metered(usage=read, circumstances=asked)
+        try:
+            settlement = self._price(read, metered, miscounted=False)
+        except pricing.UnpricedFeature:
+            return self.charge_ceiling(reason)
+        if self._may_end():
+            self._settle(read, metered, settlement.cost_pico, reason, settlement.row_id, {})
+        return settlement.cost_pico
+
     def _price(self, usage: Usage, metered: Metered, *, miscounted: bool) -> pricing.Settlement:
         plan = self._admission.plan
         return self._prices.settle(

@@ -17,6 +17,7 @@ from proxy.guards.cache import Keeper
 from proxy.planning import Plan
 from proxy.process import PROVIDERS_PAGE, Process
 from proxy.providers import registry
+from proxy.providers.failures import Charge, charge_of
 from proxy.providers.shape import Basis, Metered, ModelRequest, StreamMeter
 from proxy.reply import Reply, cost_header
 from proxy.sending import ProviderAnswer, ask_provider, failure, headers_for_client, request_id
@@ -26,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 ANSWER_BYTES_MAX = 64 * 2**20
 KEY_REJECTED = frozenset({401, 403})
-# A provider that gave up waiting for itself may have worked, and some bill for it (docs/metering.md).
-PERHAPS_BILLED = frozenset({408, 504})
 CUT_HINT = "It was stopped while this call ran; what the provider may bill for the call is charged."
 
 
@@ -119,8 +118,11 @@ class _Pump:
 
     async def _relay_refusal(self, answer: ProviderAnswer) -> None:
         """The provider's own error: as it is, but for one about our key."""
-        if answer.status in PERHAPS_BILLED:
+        charge = charge_of(self._plan.target.traits, answer.status)
+        if charge is Charge.CEILING:
             self._bill.charge_ceiling(f"provider_{answer.status}")
+        elif charge is Charge.INPUT:
+            self._bill.charge_input(f"provider_{answer.status}")
         else:
             self._bill.void("provider_key_rejected" if answer.status in KEY_REJECTED else f"provider_{answer.status}")
         if answer.status in KEY_REJECTED:
@@ -130,7 +132,7 @@ class _Pump:
         except CutOff as failed:
             raise failure(failed, self._plan, self._process.limits.time_outs) from failed
         headers = headers_for_client(answer)
-        if answer.status in PERHAPS_BILLED:
+        if charge is not Charge.NOTHING:
             # Another try would be charged again.
             headers = [pair for pair in headers if pair[0] != b"x-should-retry"] + [(b"x-should-retry", b"false")]
         self._answer(Reply(answer.status, headers, body))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from fractions import Fraction
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -16,9 +14,10 @@ from agents.audit.report import Check
 from agents.audit.totals import PRICED
 from agents.models import PriceBookVersion
 from agents.pricebook import VERSION_LENGTH, PriceBook, UnpricedModel, current_book
-from agents.pricing import Circumstances, PriceRow, UnpricedFeature, Usage
+from agents.pricing import PriceRow, UnpricedFeature
 from agents.pricing.custom import is_custom
 from agents.pricing.dated import dated_row
+from agents.pricing.kept import kept_circumstances, kept_usage
 from agents.rates import kept_row
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ SELECT call_id, cost_pico, held_pico FROM call
 WHERE call_id = ANY (%(ids)s) AND call_id BETWEEN %(least)s AND %(greatest)s AND seq = 0
 """
 BATCH = 5_000
-_TOKENS = ("input", "cache_read", "cache_write", "cache_write_long", "output", "reasoning")
-_USAGE_FIELDS = frozenset(field.name for field in fields(Usage))
 _COST, _HELD = 9, 10  # places among the columns
 
 
@@ -120,7 +117,7 @@ def _breach(
     if row is None:
         return f"price row {row_id!r} is not in {source}"
     try:
-        again = pricing.settle([row], _usage(facts, tokens), _circumstances(facts), reserved_pico=held_pico)
+        again = pricing.settle([row], kept_usage(facts, tokens), kept_circumstances(facts), reserved_pico=held_pico)
     except UnpricedFeature as error:
         return f"its {error.name} has no price in {source}"
     if again.cost_pico != cost_pico:
@@ -145,18 +142,3 @@ def _rows(
         except UnpricedModel:
             continue
         yield from (row for row in rows if row.row_id == row_id)
-
-
-def _usage(facts: dict[str, Any], tokens: tuple[int, ...]) -> Usage:
-    values: dict[str, Any] = dict(zip(_TOKENS, tokens, strict=True))
-    values |= {name: value for name, value in facts.items() if name in _USAGE_FIELDS}
-    if "unknown_keys" in values:
-        values["unknown_keys"] = tuple(values["unknown_keys"])
-    return Usage(**values)
-
-
-def _circumstances(facts: dict[str, Any]) -> Circumstances:
-    values: dict[str, Any] = {name: facts[name] for name in ("tier", "speed", "geo", "billed") if name in facts}
-    if "geo_multiplier" in facts:
-        values["geo_multiplier"] = Fraction(facts["geo_multiplier"])
-    return Circumstances(**values)

@@ -1,12 +1,11 @@
-"""Write pricebook.json from two public price lists and overrides.toml; docs/pricing.md says how to run it.
+"""Makes the rows of pricebook.json from two public price lists and overrides.toml; `./dev pricebook` runs it.
 
-Fails when the lists disagree about a price in a way that disagreements.toml does not decide.
+Says where the lists disagree about a price in a way that disagreements.toml does not decide, and which ids of the
+built-in providers have neither a row nor an exclusion.
 """
 
-import argparse
 import json
 import re
-import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -23,32 +22,17 @@ from agents.data.price_sources import (
     genai_fees,
     genai_periods,
     genai_tiers,
+    litellm_fees,
     litellm_tiers,
 )
-from agents.pricebook import BOOK_PATH, PriceBook
+from agents.data.soundness import uncovered, unsound
+from agents.pricebook import PriceBook
+from agents.pricing.dated import InvalidRow, dated_row
 
 HERE = Path(__file__).parent
 Row = dict[str, Any]
+BUILT_IN = ("openai", "anthropic", "google")
 SMALLEST = Decimal("0.000001")  # dollars per million tokens that make one pico-dollar a token
-
-
-def main() -> None:
-    """Build the book and write it, or say what is undecided."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--litellm-wheel", type=Path, required=True)
-    options.add_argument("--on", required=True, help="the day the sources were read, YYYY-MM-DD")
-    arguments = options.parse_args()
-    builder = Builder(Litellm(arguments.litellm_wheel), Genai(), arguments.on)
-    rows = builder.rows()
-    problems = builder.problems + [problem for row in rows for problem in unsound(row)]
-    problems += [f"disagreements.toml: never needed: {entry}" for entry in builder.unused_decisions()]
-    if problems:
-        sys.exit("\n".join(sorted(problems)))
-    sources = {"genai-prices": builder.genai.version, "litellm": arguments.litellm_wheel.name.split("-")[1]}
-    write_book(rows, sources, arguments.on)
-    # The book must be readable by the product before anybody looks at it.
-    PriceBook.load()
-    sys.stdout.write(f"{len(rows)} rows for {sum(len(row['models']) for row in rows)} model ids\n")
 
 
 class Builder:
@@ -59,15 +43,36 @@ class Builder:
         self.today = datetime.fromisoformat(on).replace(tzinfo=UTC)
         self.hand = tomllib.loads((HERE / "overrides.toml").read_text(), parse_float=Decimal)
         self.decisions = tomllib.loads((HERE / "disagreements.toml").read_text())["disagreement"]
+        self.exclusions = tomllib.loads((HERE / "exclusions.toml").read_text())["exclusion"]
         self.used: set[int] = set()
-        self.problems: list[str] = []
+        self.undecided: list[str] = []
+
+    def problems(self, rows: list[Row]) -> list[str]:
+        """Whatever keeps these rows from becoming the book, sorted."""
+        found = [f"undecided {name}" for name in self.undecided]
+        found += [f"unsound {problem}" for row in rows for problem in unsound(row)]
+        found += [f"unsound {problem}" for problem in uncovered(rows)]
+        found += [f"unlisted {name}" for name in self._unlisted(rows)]
+        found += [f"not needed: {entry}" for entry in [*self.unused_decisions(), *self._unused_exclusions()]]
+        return sorted(found)
+
+    def ids(self) -> dict[str, dict[str, list[str]]]:
+        """Every id that the lists name of the built-in providers: provider, list, ids."""
+        return {
+            provider: {
+                "genai-prices": sorted(self.genai.all_ids(source["genai"])),
+                "litellm": sorted(self.litellm.all_ids(source["litellm"], source["litellm_prefix"])),
+            }
+            for provider, source in self.hand["provider"].items()
+            if provider in BUILT_IN
+        }
 
     def rows(self) -> list[Row]:
         """All rows, hand-written ones last to be found but first to count."""
         by_hand = {(row["provider"], model) for row in self.hand["row"] for model in row["models"]}
         rows: list[Row] = []
         for provider, source in self.hand["provider"].items():
-            for model in sorted(self._ids(source)):
+            for model in sorted(self._ids(provider, source)):
                 if (provider, model) not in by_hand:
                     rows += self._model_rows(provider, source, model)
         rows += [_texts(row) | {"verified_on": row.get("verified_on", self.on)} for row in self.hand["row"]]
@@ -77,11 +82,29 @@ class Builder:
         """Decisions about differences that no longer exist."""
         return [str(entry) for number, entry in enumerate(self.decisions) if number not in self.used]
 
-    def _ids(self, source: dict[str, Any]) -> set[str]:
+    def _unlisted(self, rows: list[Row]) -> Iterator[str]:
+        """Ids of the lists that would be refused without anybody having decided so."""
+        try:
+            book = PriceBook((dated_row(row) for row in rows), version="")
+        except InvalidRow as error:
+            yield f"nothing can be looked up: {error}"
+            return
+        for provider, lists in self.ids().items():
+            for model in sorted({model for ids in lists.values() for model in ids}):
+                if not book.has(provider, model) and not excluded(self.exclusions, provider, model):
+                    yield f"{provider}/{model}: has neither a row nor an exclusion"
+
+    def _unused_exclusions(self) -> Iterator[str]:
+        named = {provider: [model for ids in lists.values() for model in ids] for provider, lists in self.ids().items()}
+        for entry in self.exclusions:
+            if not any(re.search(entry["models"], model) for model in named[entry["provider"]]):
+                yield str(entry)
+
+    def _ids(self, provider: str, source: dict[str, Any]) -> set[str]:
         if "only" in source:
             return set(source["only"])
         named = {*self.litellm.ids(source["litellm"], source["litellm_prefix"]), *self.genai.ids(source["genai"])}
-        kept = {model for model in named if not re.search("|".join(source["exclude"]), model)}
+        kept = {model for model in named if not excluded(self.exclusions, provider, model)}
         return {re.sub(source["family"], "", model) for model in kept} if "family" in source else kept
 
     def _model_rows(self, provider: str, source: dict[str, Any], model: str) -> Iterator[Row]:
@@ -99,7 +122,10 @@ class Builder:
             if entry is not None and moment == self.today:
                 tiers = self._merged(f"{provider}/{model}", tiers, litellm_tiers(entry))
             row = self._row(provider, source, model, tiers, entry)
-            row["tools"] = genai_fees(known, moment) | row["tools"]
+            fees = genai_fees(known, moment)
+            if entry is not None and moment == self.today:
+                fees = self._fees(f"{provider}/{model}", fees, litellm_fees(entry))
+            row["tools"] = fees | row["tools"]
             fast = genai_fast(known, moment)
             row["multipliers"] |= {"fast": fast} if fast else {}
             row |= {"since": since, "until": until, "family": known.id}
@@ -129,6 +155,7 @@ class Builder:
                 tiers = {name: tier for name, tier in tiers.items() if name not in rule.get("without", ())}
                 for part in ("limits", "multipliers", "tools"):
                     row[part] |= rule.get(part, {})
+                _derive(tiers["default"], rule.get("derive", {}))
                 for name, rates in rule.get("rates", {}).items():
                     by_hand = {bucket: Decimal(price) for bucket, price in rates.items()}
                     tiers.setdefault(name, {"rates": {}})["rates"] |= by_hand
@@ -147,6 +174,11 @@ class Builder:
                 merged[tier]["long"] = self._long(f"{name} {tier} long", left.get("long"), right.get("long"))
         return merged
 
+    def _fees(self, name: str, genai: dict[str, Decimal], litellm: dict[str, Decimal]) -> dict[str, Decimal]:
+        """genai-prices' fees, held against litellm's; what litellm alone names is not taken: no fee, no tool."""
+        chosen = self._chosen(f"{name} fee", genai, litellm)
+        return {tool: chosen[tool] for tool in genai}
+
     def _long(self, name: str, left: Any, right: Any) -> Any:
         if not left or not right:
             return left or right
@@ -159,7 +191,7 @@ class Builder:
             if left[bucket] != right[bucket]:
                 decision = self._decision(f"{name} {bucket}")
                 if decision is None:
-                    self.problems.append(f"{name} {bucket}: genai-prices {left[bucket]}, litellm {right[bucket]}")
+                    self.undecided.append(f"{name} {bucket}: genai-prices {left[bucket]}, litellm {right[bucket]}")
                 elif decision == "litellm":
                     chosen[bucket] = right[bucket]
         return chosen
@@ -170,6 +202,27 @@ class Builder:
                 self.used.add(number)
                 return str(entry["use"])
         return None
+
+
+def excluded(exclusions: list[dict[str, str]], provider: str, model: str) -> bool:
+    """Whether somebody decided that the id gets no row."""
+    return any(entry["provider"] == provider and re.search(entry["models"], model) for entry in exclusions)
+
+
+def _derive(default: Tier, factors: dict[str, Any]) -> None:
+    """Cache writes and long rates by what the provider says of all its models, where no list says it of this one.
+
+    factors: "cache_write", "long_input" and "long_output" on the short rates, and the threshold "gt".
+    """
+    rates = default["rates"]
+    if "cache_write" in factors:
+        rates.setdefault("cache_write", rates["input"] * Decimal(factors["cache_write"]))
+    if "gt" in factors and "long" not in default:
+        long = {
+            bucket: price * Decimal(factors["long_output" if "output" in bucket else "long_input"])
+            for bucket, price in rates.items()
+        }
+        default["long"] = {"gt": factors["gt"], "rates": long}
 
 
 def _complete(tiers: dict[str, Tier]) -> None:
@@ -229,22 +282,6 @@ def _in_proportion(past: Row, tier: Row, present: Row) -> Row:
     }
 
 
-def unsound(row: Row) -> Iterator[str]:
-    """What would let a settlement pass its reservation: long rates below short ones."""
-    for name, tier in {"default": row, **row.get("tiers", {})}.items():
-        long = tier.get("long")
-        for bucket, price in tier["rates"].items():
-            if long and Decimal(long["rates"].get(bucket, "Infinity")) < Decimal(price):
-                yield f"{row['provider']}/{row['models'][0]} {name} {bucket}: cheaper in long contexts"
-
-
-def write_book(rows: list[Row], sources: dict[str, str], on: str) -> None:
-    """One row on a line, so that a change of price is a change of a line."""
-    head = {"generator": "agents/data/build_pricebook.py", "generated_on": on, "sources": sources}
-    lines = ",\n".join(json.dumps(row, sort_keys=True) for row in rows)
-    BOOK_PATH.write_text(f'{json.dumps(head, sort_keys=True)[:-1]}, "rows": [\n{lines}\n]}}\n')
-
-
 def _grouped(rows: list[Row]) -> list[Row]:
     """Ids of one family that share every fact share a row, the family's own id first."""
     groups: dict[str, Row] = {}
@@ -266,7 +303,3 @@ def _texts(value: Any) -> Any:
     if isinstance(value, float | Decimal):
         return f"{Decimal(str(value)).normalize():f}"
     return value
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,14 @@
 """Read the two public price lists into one plain form: dollars per million tokens, by tier and bucket.
 
-Used only by build_pricebook, by hand; nothing of the product imports it.
+Used only by `./dev pricebook`; no page and no call imports it. Neither list is a dependency: both come as wheels.
 """
 
 import importlib
 import json
+import math
 import re
+import sys
+import types
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -72,12 +75,28 @@ LITELLM_KINDS = {
 }
 
 
+class BrokenSource(Exception):
+    """A list that cannot be read or holds what no provider would charge; the book stays as it is."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(f"{source}: {problem}")
+        self.source = source
+        self.problem = problem
+
+
 class Litellm:
     """litellm's price list, as shipped in its wheel: today's prices and the limits."""
 
     def __init__(self, wheel: Path) -> None:
-        with zipfile.ZipFile(wheel) as archive:
-            self.entries: dict[str, dict[str, Any]] = json.loads(archive.read(LITELLM_JSON))
+        self.version = _version(wheel)
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                entries = json.loads(archive.read(LITELLM_JSON))
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise BrokenSource("litellm", str(error)) from error
+        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+            raise BrokenSource("litellm", "is not a table of models")
+        self.entries: dict[str, dict[str, Any]] = entries
 
     def ids(self, owners: list[str], prefix: str) -> Iterator[str]:
         """Model ids of a provider, without the prefix of its keys."""
@@ -88,6 +107,12 @@ class Litellm:
                         yield key.removeprefix(prefix)
                 elif "/" not in key:
                     yield key
+
+    def all_ids(self, owners: list[str], prefix: str) -> set[str]:
+        """Every id of a provider, whatever its kind."""
+        return {
+            key.removeprefix(prefix) for key, entry in self.entries.items() if entry.get("litellm_provider") in owners
+        }
 
     def entry(self, key: str) -> dict[str, Any] | None:
         """What the list says of a model, if anything."""
@@ -102,8 +127,10 @@ def litellm_tiers(entry: dict[str, Any]) -> dict[str, Tier]:
         if match is None or match["base"] not in LITELLM_BUCKETS or not isinstance(value, int | float):
             continue
         bucket, units = LITELLM_BUCKETS[match["base"]]
-        if not value and entry["mode"] != "moderation":
+        if not value and entry.get("mode") != "moderation":
             continue
+        if not 0 <= value < math.inf:
+            raise BrokenSource("litellm", f"{key} is {value}")
         tier = tiers.setdefault({None: "default", "batches": "batch"}.get(match["tier"], match["tier"]), {"rates": {}})
         rates = tier["rates"]
         if match["long"]:
@@ -112,12 +139,21 @@ def litellm_tiers(entry: dict[str, Any]) -> dict[str, Tier]:
     return tiers
 
 
+def litellm_fees(entry: dict[str, Any]) -> Prices:
+    """Dollars per 1,000 calls of hosted tools, the dearest where it depends on how much they read."""
+    searches = entry.get("search_context_cost_per_query") or {}
+    fees = {"web_search": _plain(Decimal(repr(max(searches.values()))) * 1000)} if searches else {}
+    if entry.get("file_search_cost_per_1k_calls"):
+        fees["file_search"] = _plain(Decimal(repr(entry["file_search_cost_per_1k_calls"])))
+    return {name: fee for name, fee in fees.items() if fee}
+
+
 class Genai:
     """genai-prices' list: dated prices, tiers and aliases."""
 
-    def __init__(self) -> None:
-        self.version = importlib.import_module("importlib.metadata").version("genai-prices")
-        self.providers = {provider.id: provider for provider in importlib.import_module("genai_prices.data").providers}
+    def __init__(self, wheel: Path) -> None:
+        self.version = _version(wheel)
+        self.providers = {provider.id: provider for provider in _genai_data(wheel).providers}
 
     def find(self, provider: str, model: str) -> Any | None:
         """The first model of a provider that claims the id."""
@@ -131,6 +167,27 @@ class Genai:
                 yield model.id
             clauses = getattr(model.match, "or_", [model.match])
             yield from (clause.equals for clause in clauses if hasattr(clause, "equals"))
+
+    def all_ids(self, provider: str) -> set[str]:
+        """Every id that is named one by one, also of families that match no request."""
+        return {*self.ids(provider), *(model.id for model in self.providers[provider].models)}
+
+
+def _genai_data(wheel: Path) -> Any:
+    """The wheel's module of data, without its package's own beginning: that needs an HTTP client."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "genai_prices"]:
+        del sys.modules[name]
+    package = types.ModuleType("genai_prices")
+    package.__path__ = [f"{wheel}/genai_prices"]
+    sys.modules["genai_prices"] = package
+    try:
+        importlib.invalidate_caches()
+        data = importlib.import_module("genai_prices.data")
+        assert data.providers
+    except Exception as error:
+        # Somebody else's code: whatever it raises, the list is not to be used.
+        raise BrokenSource("genai-prices", f"cannot be read: {error!r}") from error
+    return data
 
 
 def genai_periods(model: Any, today: datetime) -> Iterator[tuple[str | None, str | None, datetime]]:
@@ -205,3 +262,11 @@ def _genai_tier(prices: dict[str, Any]) -> Tier:
 def _plain(price: Decimal) -> Decimal:
     """Without the noise of binary fractions: twelve significant digits, six places after the point."""
     return Decimal(f"{price:.12g}").quantize(Decimal("0.000001")).normalize()
+
+
+def _version(wheel: Path) -> str:
+    """As the name of a wheel says it."""
+    parts = wheel.name.split("-")
+    if wheel.suffix != ".whl" or len(parts) < 3:
+        raise BrokenSource(wheel.name, "is not a wheel")
+    return parts[1]

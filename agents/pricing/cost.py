@@ -10,6 +10,8 @@ from agents.pricing.usage import TOKEN_BUCKETS, Circumstances, Usage
 
 MS_PER_HOUR = 3_600_000
 PROVIDER_COST_TOLERANCE = Fraction(2, 100)
+# Cents for dollars are a factor of a hundred; a bill so far above ours is in another unit, not another price.
+ANOTHER_UNIT_FACTOR = 50
 
 FLAG_PROVIDER_COST = "provider_cost_differs"
 FLAG_SERVED_MODEL = "served_model_price_differs"
@@ -45,7 +47,8 @@ def settle(
 ) -> Settlement:
     """Price a call by the dearest of the rows that may apply to it (PriceBook.settle_rows).
 
-    The provider's own bill wins within two per cent of ours; beyond that the larger of the two counts.
+    The provider's own bill wins within two per cent of ours; beyond that the larger of the two counts, unless it is so
+    much larger that it must be in another unit (metering.md M7).
     reserved_pico, strict: a usage key that may be money and that we cannot price settles at no less
     than what was held, unless strict is off; it is flagged either way.
     """
@@ -56,15 +59,19 @@ def settle(
         flags.append(FLAG_SERVED_MODEL)
     reported = usage.provider_cost_pico
     if reported is not None and circumstances.billed:
-        if abs(cost - reported) > cost * PROVIDER_COST_TOLERANCE:
+        differs = abs(cost - reported) > cost * PROVIDER_COST_TOLERANCE
+        if differs:
             flags.append(FLAG_PROVIDER_COST)
-            cost = max(cost, reported)
-        else:
-            cost = reported
+        cost = _with_providers(cost, reported) if differs else reported
     if usage.unknown_keys:
         flags.append(FLAG_UNKNOWN_KEY)
         cost = max(cost, reserved_pico) if strict else cost
     return Settlement(cost_pico=cost, row_id=dearest.row_id, flags=tuple(flags))
+
+
+def _with_providers(cost: int, reported: int) -> int:
+    """The larger of two bills that differ; ours where the provider's cannot be in dollars, but never for nothing."""
+    return cost if 0 < cost * ANOTHER_UNIT_FACTOR <= reported else max(cost, reported)
 
 
 def _own_cost_pico(row: PriceRow, usage: Usage, circumstances: Circumstances) -> int:

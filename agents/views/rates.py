@@ -1,7 +1,7 @@
 """Rates: what a model costs the organisation where the price list is not right for it, or has nothing."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +15,15 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.credentials import PROVIDERS
 from accounts.http import OrgRequest, admin_required, member_required
-from agents import rates
+from agents import rates, repricing
 from agents.models import CustomRate
 from agents.pricing import PriceRow
 from agents.pricing.dated import TOKENS_PER_RATE
 from agents.rate_forms import PRICE_FIELDS, RateForm
-from agents.templatetags.formats import usd_plain
+from agents.templatetags.formats import usd_exact, usd_plain
 from agents.views.pages import page
+
+REPRICE_DAYS = (7, 1, 30, 90)  # how far back; the first is what the page begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,34 @@ def rate_end(request: OrgRequest, rate_id: UUID) -> HttpResponse:
     if request.method == "POST" or rate.ended_at is not None:
         return redirect("agents:rates")
     return page(request, "agents/rate_end.html", {"shown": _shown(rate, timezone.now())})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@admin_required
+def rate_reprice(request: OrgRequest, rate_id: UUID) -> HttpResponse:
+    """Price past calls by a rate, after saying what that changes. `days`: how far back."""
+    rate = get_object_or_404(CustomRate.objects.filter(organization=request.org), id=rate_id)
+    if rate.ended_at is not None:
+        return redirect("agents:rates")
+    days = _days(request)
+    since = timezone.now() - timedelta(days=days)
+    if request.method != "POST":
+        found = repricing.preview(request.org, rate, since)
+        context = {"shown": _shown(rate, timezone.now()), "found": found, "days": days, "choices": REPRICE_DAYS}
+        return page(request, "agents/rate_reprice.html", context)
+    done = repricing.reprice(request.org, rate, since, by=request.user)
+    count = len(done.changes)
+    messages.success(
+        request,
+        f"{count} call{'' if count == 1 else 's'} to {rate.model} {'was' if count == 1 else 'were'} priced again: "
+        f"{usd_exact(done.difference_pico)} in all.{'' if done.is_whole else ' There are more: do it once more.'}",
+    )
+    return redirect("agents:rates")
+
+
+def _days(request: OrgRequest) -> int:
+    asked = (request.POST if request.method == "POST" else request.GET).get("days", "")
+    return next((days for days in REPRICE_DAYS if str(days) == asked), REPRICE_DAYS[0])
 
 
 def _set(request: OrgRequest, form: RateForm) -> bool:

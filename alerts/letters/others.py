@@ -48,13 +48,16 @@ def key_rejected(alert: Alert, facts: Facts) -> Letter:
 
 
 def price_expires(alert: Alert, facts: Facts) -> Letter:
-    """The price list knows the price of a model only for so long."""
-    day = f"{datetime.fromisoformat(facts['expires_at']):%-d %B %Y}"
+    """The price list knows the price of a model only for so long, or no longer."""
+    day, ended = f"{datetime.fromisoformat(facts['expires_at']):%-d %B %Y}", facts.get("ended", False)
+    done = "held at the dearest price that the list has ever had for it"
+    if not facts.get("promised", True):
+        done = "refused: the list has no price for it after that"
     return Letter(
-        f"The price of {facts['model']} is known only until {day}",
+        f"The price of {facts['model']} {'was' if ended else 'is'} known only until {day}",
         [
             f"Your agents use {facts['model']} of {facts['provider']}. The price list has its price until {day} (UTC).",
-            "From then on calls are held at the dearest price that the list has for it, or refused where it has none.",
+            f"{'Calls to it are now' if ended else 'From then on calls to it are'} {done}.",
             "An update of Shredder brings a new price list; a rate of your own holds at once.",
         ],
         [Link("Set a rate of your own", page("agents:rates"))],

@@ -57,11 +57,13 @@ class Traits:
     """How a provider that speaks OpenAI's dialect differs from the plain form that compatible providers share.
 
     cap_field: the name it reads a chat's output bound under. pins_tier: a service tier that is left out or "auto" is
-    the account's to choose, so that it must be named.
+    the account's to choose, so that it must be named. bills_errors: it charges for what it has read also where it
+    answers with an error (Azure).
     """
 
     cap_field: str = "max_tokens"
     pins_tier: bool = False
+    bills_errors: bool = False
 
 
 COMPATIBLE = Traits()

@@ -4,8 +4,9 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
 
-from agents.data.build_pricebook import Builder, unsound
+from agents.data.build_pricebook import Builder
 from agents.data.price_sources import Genai, Litellm, litellm_tiers
+from agents.data.soundness import unsound
 from agents.pricing.dated import dated_row
 
 
@@ -38,7 +39,7 @@ def row_of(built: Builder, model: str = "gpt-9") -> dict[str, Any]:
 def test_lists_that_agree_make_a_row_that_can_be_read() -> None:
     built = builder(genai_input="2", litellm_input=2e-6, max_output_tokens=1_000)
     row = row_of(built)
-    assert built.problems == []
+    assert built.undecided == []
     assert (row["rates"]["input"], row["rates"]["output"], row["limits"]) == ("2", "8", {"output": 1_000})
     assert dated_row(row).row.rates("default", 1).input == 2_000_000
 
@@ -46,7 +47,7 @@ def test_lists_that_agree_make_a_row_that_can_be_read() -> None:
 def test_an_undecided_difference_is_a_problem_that_names_both_prices() -> None:
     built = builder(genai_input="2", litellm_input=3e-6)
     built.rows()
-    assert built.problems == ["openai/gpt-9 default input: genai-prices 2, litellm 3"]
+    assert built.undecided == ["openai/gpt-9 default input: genai-prices 2, litellm 3"]
 
 
 def test_a_decision_settles_a_difference_and_one_that_is_not_needed_is_reported() -> None:
@@ -56,7 +57,7 @@ def test_a_decision_settles_a_difference_and_one_that_is_not_needed_is_reported(
         {"what": "openai/gpt-8 default input", "use": "litellm", "why": "test"},
     ]
     assert row_of(built)["rates"]["input"] == "3"
-    assert built.problems == []
+    assert built.undecided == []
     assert built.unused_decisions() == [str(built.decisions[1])]
 
 
@@ -88,3 +89,18 @@ def test_models_that_bill_without_a_bound_get_no_row() -> None:
 def test_a_price_of_nought_is_no_price_except_where_all_is_free() -> None:
     assert litellm_tiers({"mode": "chat", "input_cost_per_token": 0.0}) == {}
     assert litellm_tiers({"mode": "moderation", "input_cost_per_token": 0.0}) == {"default": {"rates": {"input": 0}}}
+
+
+def test_what_the_provider_says_of_all_its_models_fills_what_no_list_says_of_one() -> None:
+    built = builder(genai_input="2", litellm_input=2e-6)
+    factors = {"cache_write": "1.25", "gt": 272_000, "long_input": "2", "long_output": "1.5"}
+    built.hand["rule"].append({"provider": "openai", "models": "^gpt-9$", "derive": factors})
+    row = row_of(built)
+    assert row["rates"]["cache_write"] == "2.5"
+    assert row["long"]["gt"] == 272_000
+    assert [row["long"]["rates"][name] for name in ("input", "cache_write", "output")] == ["4", "5", "12"]
+    listed = {"cache_creation_input_token_cost": 3e-6, "input_cost_per_token_above_200k_tokens": 3e-6}
+    built = builder(genai_input="2", litellm_input=2e-6, **listed)
+    built.hand["rule"].append({"provider": "openai", "models": "^gpt-9$", "derive": factors})
+    row = row_of(built)
+    assert (row["rates"]["cache_write"], row["long"]["gt"], row["long"]["rates"]["input"]) == ("3", 200_000, "3")

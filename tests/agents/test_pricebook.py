@@ -1,4 +1,6 @@
 import json
+import re
+import tomllib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -6,6 +8,9 @@ from itertools import pairwise
 
 import pytest
 
+from agents.data.book_file import IDS_PATH
+from agents.data.build_pricebook import HERE, excluded
+from agents.data.soundness import uncovered, unsound
 from agents.pricebook import BOOK_PATH, PriceBook, UnpricedModel, current_book
 from agents.pricing import Rates
 from agents.pricing.dated import InvalidRow, dated_row
@@ -13,6 +18,8 @@ from agents.pricing.dated import InvalidRow, dated_row
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 BOOK = PriceBook.load()
 FACTS = json.loads(BOOK_PATH.read_text())
+SOURCE_IDS = json.loads(IDS_PATH.read_text())
+EXCLUSIONS = tomllib.loads((HERE / "exclusions.toml").read_text())["exclusion"]
 ROW = {"provider": "acme", "models": ["m"], "kind": "chat", "rates": {"input": "1", "output": "2"}}
 
 NAMED_IN_PUBLIC = [
@@ -35,6 +42,7 @@ def test_the_version_is_the_hash_of_the_file() -> None:
 
 @pytest.mark.parametrize(("provider", "model"), NAMED_IN_PUBLIC)
 def test_every_model_named_in_public_examples_has_a_price_and_an_output_limit(provider: str, model: str) -> None:
+    """product.md B12."""
     row = BOOK.row(provider, model, NOW)
     rates = row.rates("default", 1)
     assert rates.input
@@ -98,19 +106,49 @@ def test_an_unknown_id_is_unpriced(provider: str, model: str) -> None:
         assert (unpriced.value.provider, unpriced.value.model) == (provider, model)
 
 
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
+@pytest.mark.parametrize("source", ["genai-prices", "litellm"])
+def test_every_id_of_either_list_has_a_row_or_a_reason_to_have_none(provider: str, source: str) -> None:
+    ids = SOURCE_IDS[provider][source]
+    assert len(ids) > 20
+    assert [model for model in ids if not BOOK.has(provider, model) and not excluded(EXCLUSIONS, provider, model)] == []
+
+
+def test_an_exclusion_says_why() -> None:
+    assert all(len(entry["why"]) > 5 for entry in EXCLUSIONS)
+
+
 @pytest.mark.parametrize(
-    ("provider", "model"),
+    ("kind", "models", "rates"),
     [
-        ("openai", "gpt-4-turbo-preview"), ("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("openai", "o1-preview"),
-        ("anthropic", "claude-3-opus"), ("anthropic", "claude-3-sonnet"), ("anthropic", "claude-3-haiku"),
-        ("google", "gemini-1.5-pro"), ("google", "gemini-1.5-flash"),
+        ("embedding", ["text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002"], {"input"}),
+        ("moderation", ["omni-moderation-latest"], {"input"}),
+        ("image", ["gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5"], {"input", "image_input", "image_output"}),
+        ("speech", ["tts-1", "tts-1-hd"], {"characters"}),
+        ("speech", ["gpt-4o-mini-tts"], {"input", "audio_output"}),
+        ("transcription", ["whisper-1", "gpt-transcribe"], {"hour"}),
+        ("transcription", ["gpt-4o-transcribe", "gpt-4o-mini-transcribe"], {"input", "audio_input", "output"}),
+        ("completion", ["gpt-3.5-turbo-instruct", "davinci-002", "babbage-002"], {"input", "output"}),
+        ("chat", ["o3-deep-research", "o4-mini-deep-research", "o3-pro", "o1-pro"], {"input", "output"}),
     ],
-)  # fmt: skip
-def test_every_model_of_the_public_examples_has_a_price_now(provider: str, model: str) -> None:
-    """B12."""
-    rates = BOOK.row(provider, model, NOW).rates("default", 0)
-    assert rates.input
-    assert rates.output
+)
+def test_every_endpoint_finds_rows_of_its_kind(kind: str, models: list[str], rates: set[str]) -> None:
+    for model in models:
+        row = BOOK.row("openai", model, NOW)
+        assert row.kind == kind
+        short = row.rates("default", 1)
+        assert all(getattr(short, name) is not None for name in rates)
+
+
+@pytest.mark.parametrize("model", ["gemini-embedding-001", "gemini-embedding-2"])
+def test_geminis_embeddings_have_rows(model: str) -> None:
+    row = BOOK.row("google", model, NOW)
+    assert (row.kind, bool(row.rates("default", 1).input), bool(row.input_limit)) == ("embedding", True, True)
+
+
+def test_the_book_holds_nothing_that_a_build_would_reject() -> None:
+    assert [problem for row in FACTS["rows"] for problem in unsound(row)] == []
+    assert list(uncovered(FACTS["rows"])) == []
 
 
 def test_a_served_model_without_a_row_is_left_out() -> None:
@@ -234,3 +272,23 @@ def test_no_rate_falls_in_a_long_context_nor_is_left_out_of_a_tier() -> None:
 def assert_covers(rates: Rates, base: Rates) -> None:
     for known, needed in zip(rates.per_token, base.per_token, strict=True):
         assert needed is None or known is not None
+
+
+LATER = [
+    row for row in FACTS["rows"]
+    if row["provider"] == "openai" and re.match(r"gpt-(5\.[4-9]|[6-9])", row["models"][0]) and row["kind"] == "chat"
+]  # fmt: skip
+
+
+def test_openais_later_models_have_long_rates_wherever_a_prompt_can_be_long() -> None:
+    """metering.md 1.2: from gpt-5.4 on, over 272,000 tokens."""
+    can_be_long = [row for row in LATER if row.get("limits", {}).get("input", 10**9) > 272_000]
+    assert len(can_be_long) > 10
+    assert [row["models"][0] for row in can_be_long if row.get("long", {}).get("gt") != 272_000] == []
+
+
+def test_openais_later_models_have_a_price_for_the_cache_writes_that_nobody_asks_for() -> None:
+    """metering.md 0.6: from gpt-5.6 on."""
+    writing = [row for row in LATER if not re.match(r"gpt-5\.[45]", row["models"][0])]
+    assert len(writing) > 8
+    assert [row["models"][0] for row in writing if "cache_write" not in row["rates"]] == []

@@ -13,7 +13,7 @@ from alerts import raising
 from alerts.emails import letter
 from alerts.models import Alert, AlertKind
 from alerts.raising import prices
-from alerts.raising.prices import Ending, ending
+from alerts.raising.prices import Ending, endings
 from tests import cast
 from tests.alerts.books import DAY, USD, call, midnight, refuse
 from tests.cast import Person
@@ -163,34 +163,40 @@ def a_book(*rows: dict[str, Any]) -> PriceBook:
     return current_book().with_rows([{"models": ["gpt-test"]} | ROW | row for row in rows], version="test")
 
 
+def day(number: int, month: int = 12) -> datetime:
+    return datetime(2026, month, number, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ([{}], None),
-        ([{"until": "2026-12-01"}], datetime(2026, 12, 1, tzinfo=UTC)),
-        ([{"until": "2026-12-01"}, {"since": "2026-12-01"}], None),
-        ([{"recheck_after": "2026-12-05"}], datetime(2026, 12, 5, tzinfo=UTC)),
-        ([{"recheck_after": "2026-12-05", "until": "2026-12-01"}], datetime(2026, 12, 1, tzinfo=UTC)),
-        ([{"until": "2026-11-01"}, {"since": "2026-11-01"}], None),
-        ([{"until": "2026-11-01"}], None),
+        ([{}], []),
+        ([{"until": "2026-12-01"}], [(day(1), False)]),
+        ([{"until": "2026-12-01"}, {"since": "2026-12-01"}], []),
+        ([{"recheck_after": "2026-12-05"}], [(day(5), True)]),
+        ([{"recheck_after": "2026-12-05", "until": "2026-12-01"}], [(day(1), False), (day(5), True)]),
+        ([{"until": "2026-11-01"}, {"since": "2026-11-01"}], []),
+        ([{"until": "2026-11-01"}], [(day(1, 11), False)]),
+        ([{"recheck_after": "2026-11-21"}], [(day(21, 11), True)]),
+        ([{"since": "2026-12-01"}], []),
     ],
 )
 def test_a_price_ends_when_it_was_promised_no_longer_or_nothing_follows(
-    rows: list[dict[str, Any]], expected: datetime | None
+    rows: list[dict[str, Any]], expected: list[tuple[datetime, bool]]
 ) -> None:
-    told = None if expected is None else Ending("gpt-test", expected)
-    assert ending(a_book(*rows), "openai", "gpt-test", AT) == told
-    assert ending(a_book(*rows), "openai", "gpt-test-2026-03-01", AT) == told, "a dated name is the same model"
+    told = [Ending("gpt-test", ends_at, promised) for ends_at, promised in expected]
+    assert endings(a_book(*rows), "openai", "gpt-test", AT) == told
+    assert endings(a_book(*rows), "openai", "gpt-test-2026-03-01", AT) == told, "a dated name is the same model"
 
 
 def test_a_model_without_a_price_has_none_that_ends() -> None:
-    assert ending(current_book(), "openai", "no-such-model", AT) is None
+    assert endings(current_book(), "openai", "no-such-model", AT) == []
 
 
 @pytest.fixture
 def promised(noon: datetime, monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """gpt-test costs what it costs for ten more days."""
-    until = noon + 10 * DAY
+    """gpt-test costs what it costs for five more days."""
+    until = noon + 5 * DAY
     monkeypatch.setattr(prices, "current_book", lambda: a_book({"recheck_after": until.isoformat()}))
     return until
 
@@ -203,32 +209,63 @@ def used(person: Person, at: datetime, model: str = "gpt-test") -> None:
 
 
 @pytest.mark.django_db
-def test_a_price_that_ends_within_two_weeks_is_told_once_to_those_who_use_the_model(
+def test_a_price_that_ends_within_a_week_is_told_once_to_those_who_use_the_model(
     noon: datetime, promised: datetime
 ) -> None:
     alice, charlie = cast.alice(), cast.charlie()
-    used(alice, noon - DAY)
+    used(alice, noon - 29 * DAY)
     used(alice, noon - DAY, model="gpt-4o")
-    used(charlie, noon - 8 * DAY)
+    used(charlie, noon - 31 * DAY)
     for hours in (0, 1, 2, 30):
         raising.raise_alerts(noon + hours * HOUR)
     (alert,) = alerts(AlertKind.PRICE_EXPIRES)
     assert (alert.organization_id, alert.subject, alert.window_start) == (
         alice.organization.id, "openai/gpt-test", promised,
     )  # fmt: skip
+    assert [row.address for row in alert.deliveries.all()] == [alice.user.email]
     day = f"{promised:%-d %B %Y}"
     assert letter(alert).subject == f"The price of gpt-test is known only until {day}"
+    assert "dearest price that the list has ever had" in letter(alert).sentences[1]
     assert letter(alert).links[0].url.endswith("/settings/rates/")
 
 
 @pytest.mark.django_db
-def test_a_price_that_ends_later_is_told_when_two_weeks_are_left(noon: datetime, promised: datetime) -> None:
+def test_a_price_is_told_of_when_a_week_is_left_and_once_more_when_it_has_ended(
+    noon: datetime, promised: datetime
+) -> None:
     alice = cast.alice()
-    used(alice, promised - 15 * DAY)
-    raising.raise_alerts(promised - 14 * DAY - 2 * HOUR)
-    assert alerts(AlertKind.PRICE_EXPIRES) == []
-    raising.raise_alerts(promised - 14 * DAY)
-    assert len(alerts(AlertKind.PRICE_EXPIRES)) == 1
+    used(alice, promised - 20 * DAY)
+    for at, count in (
+        (promised - 7 * DAY - 2 * HOUR, 0), (promised - 7 * DAY, 1), (promised - HOUR, 1), (promised, 2),
+        (promised + 2 * HOUR, 2), (promised + 9 * DAY, 2),
+    ):  # fmt: skip
+        raising.raise_alerts(at)
+        assert len(alerts(AlertKind.PRICE_EXPIRES)) == count
+    last = alerts(AlertKind.PRICE_EXPIRES)[-1]
+    assert letter(last).subject.startswith("The price of gpt-test was known only until")
+    assert letter(last).sentences[1].startswith("Calls to it are now held at the dearest")
+
+
+@pytest.mark.django_db
+def test_a_model_that_is_first_used_after_the_end_of_its_price_is_told_of_once(
+    noon: datetime, promised: datetime
+) -> None:
+    used(cast.alice(), promised + DAY)
+    for hours in (0, 5):
+        raising.raise_alerts(promised + DAY + hours * HOUR)
+    assert [alert.facts["ended"] for alert in alerts(AlertKind.PRICE_EXPIRES)] == [True]
+
+
+@pytest.mark.django_db
+def test_a_price_that_is_followed_by_none_says_that_calls_will_be_refused(
+    noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until = noon + 5 * DAY
+    monkeypatch.setattr(prices, "current_book", lambda: a_book({"until": until.isoformat()}))
+    used(cast.alice(), noon)
+    raising.raise_alerts(noon)
+    (alert,) = alerts(AlertKind.PRICE_EXPIRES)
+    assert "calls to it are refused" in letter(alert).sentences[1]
 
 
 @pytest.mark.django_db

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from agents.models import Balance
 from agents.pricebook import BOOK_PATH, PriceBook, current_book
 from proxy import incoming
 from proxy.prices import Prices
+from proxy.providers import targets
 from proxy.providers.openai import chat_stream as openai_stream
 from proxy.upstream import TimeOuts
 from tests.agents.ledger_house import in_thread
@@ -98,6 +100,29 @@ async def test_a_provider_that_hangs_is_given_up_and_charged_at_the_ceiling(
         assert held_pico == 0
         assert spent_pico >= fake.billed_pico() > 0
         assert fake.stats()["requests"] == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "basis", "is_input"), [(400, "estimated", True), (500, "worst_case", False), (429, "none", None)]
+)
+async def test_a_provider_that_bills_its_errors_is_charged_for_what_it_read(
+    fake: ProviderFake, monkeypatch: pytest.MonkeyPatch, status: int, basis: str, is_input: bool | None
+) -> None:
+    """metering.md section 1.3: Azure's content filter has read the input, and its 5xx may have worked."""
+    billing = replace(targets.OPENAI, traits=replace(targets.OPENAI.traits, bills_errors=True))
+    monkeypatch.setattr(targets, "BUILT_IN", {"openai": billing})
+    async with inside(fake.openai_base_url) as by:
+        answer = await by.chat(f"status={status}")
+        row = await by.row_of(answer)
+        assert (answer.status_code, row.basis, row.reason) == (status, basis, f"provider_{status}")
+        if is_input is None:
+            assert row.cost_pico == 0
+            return
+        assert answer.headers["x-should-retry"] == "false"
+        output_pico = 50 * 600_000
+        assert row.cost_pico == (row.held_pico - output_pico if is_input else row.held_pico)
+        assert row.output_tokens == 0
+        assert (await in_thread(held_and_spent_pico, by)) == (0, row.cost_pico)
 
 
 async def test_a_call_is_priced_by_the_book_that_held_it(fake: ProviderFake) -> None:

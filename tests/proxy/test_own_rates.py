@@ -99,7 +99,7 @@ def test_the_cost_is_the_providers_bill_to_the_last_digit(on: Stage, stream: boo
 
 
 def test_a_custom_price_is_checked_before_the_first_call(on: Stage) -> None:
-    """B7."""
+    """Scenario B7."""
     set_rate(on, usd="1000", out="1000")
     worker = on.worker("0.02")
     answer = on.post(worker.key, json=body())

@@ -1,6 +1,7 @@
 """Usage of Anthropic's Messages: input, cache reads and cache writes add up, none contains another."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from agents.pricing import Usage
@@ -15,8 +16,17 @@ def read_messages(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage
         usage = merge(usage["message_start"], usage.get("message_delta") or {})
     any_long = bool(context.get("any_1h_ttl"))
     own = _buckets(Counts(usage), any_long=any_long)
+    top = own
+    attempts = Usage()
     for iteration in usage.get("iterations") or ():
-        own = _add_iteration(own, iteration, any_long=any_long)
+        kind, extra = _iteration(iteration, any_long=any_long)
+        if kind in _COUNTED_ITERATIONS:
+            attempts = _sum(attempts, extra)
+        else:
+            own = _sum(own, extra)
+    if attempts.total_input > top.total_input or attempts.total_output > top.total_output:
+        # With fallbacks of the provider's own the iterations are the bill, perhaps at other models' rates.
+        own = replace(own, unknown_keys=(*own.unknown_keys, "iterations.message"))
     return own
 
 
@@ -49,15 +59,18 @@ def _buckets(counts: Counts, *, any_long: bool) -> Usage:
     )
 
 
-def _add_iteration(own: Usage, iteration: Any, *, any_long: bool) -> Usage:
-    """Passes that the top level leaves out. Compaction runs on the same model; others we cannot price."""
+def _iteration(iteration: Any, *, any_long: bool) -> tuple[object, Usage]:
+    """The kind of a pass and what it used. Compaction runs on the same model; other kinds we cannot price."""
     if not isinstance(iteration, Mapping):
         raise UsageUnreadable("iterations", "holds something that is not an object")
     kind = iteration.get("type")
-    if kind in _COUNTED_ITERATIONS:
-        return own
-    extra = _buckets(Counts(iteration, "iterations."), any_long=any_long)
-    unknown = extra.unknown_keys if kind == "compaction" else (f"iterations.{kind}",)
+    used = _buckets(Counts(iteration, "iterations."), any_long=any_long)
+    if kind in _COUNTED_ITERATIONS or kind == "compaction":
+        return kind, used
+    return kind, replace(used, unknown_keys=(f"iterations.{kind}",))
+
+
+def _sum(own: Usage, extra: Usage) -> Usage:
     return Usage(
         input=own.input + extra.input,
         cache_read=own.cache_read + extra.cache_read,
@@ -66,5 +79,5 @@ def _add_iteration(own: Usage, iteration: Any, *, any_long: bool) -> Usage:
         output=own.output + extra.output,
         reasoning=own.reasoning + extra.reasoning,
         tools=own.tools,
-        unknown_keys=own.unknown_keys + unknown,
+        unknown_keys=own.unknown_keys + extra.unknown_keys,
     )

@@ -1,6 +1,6 @@
 """Usage of Gemini's own form: thoughts and tool prompts are added, the cached part is not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.pricing import Usage
@@ -19,6 +19,9 @@ def read_generate_content(usage: Mapping[str, Any], context: Mapping[str, Any]) 
     image_output = _of_modality(usage, "candidatesTokensDetails", "IMAGE")
     counts.ignore("promptTokensDetails", "cacheTokensDetails", "candidatesTokensDetails", "toolUsePromptTokensDetails")
     output = max(candidates + thoughts, total - prompt - tool_prompt)
+    if audio_cached == 0 and not _told(usage, "cacheTokensDetails"):
+        # Not told apart: what is cached is text as far as there is text, which is the dearer reading.
+        audio_cached = min(audio, max(0, cached + audio - prompt - tool_prompt))
     audio_fresh = rest(audio, audio_cached, key="promptTokensDetails")
     return Usage(
         input=rest(prompt + tool_prompt, cached, audio_fresh, key="promptTokenCount"),
@@ -34,9 +37,13 @@ def read_generate_content(usage: Mapping[str, Any], context: Mapping[str, Any]) 
 
 
 def _of_modality(usage: Mapping[str, Any], key: str, modality: str) -> int:
-    parts = (usage.get("usageMetadata") or usage).get(key) or ()
     return sum(
         whole(part.get("tokenCount") or 0, key)
-        for part in parts
+        for part in _told(usage, key)
         if isinstance(part, Mapping) and part.get("modality") == modality
     )
+
+
+def _told(usage: Mapping[str, Any], key: str) -> Sequence[Any]:
+    parts = (usage.get("usageMetadata") or usage).get(key) or ()
+    return parts if isinstance(parts, list) else ()

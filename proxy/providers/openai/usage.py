@@ -24,9 +24,9 @@ def read_chat(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     if completion is None and total is None:
         raise UsageUnreadable("completion_tokens", "is missing")
     details, out_details = counts.part("prompt_tokens_details"), counts.part("completion_tokens_details")
-    cached, cache_write = details.count("cached_tokens"), details.count("cache_write_tokens")
+    cached, (written, written_long) = details.count("cached_tokens"), _written(details, context)
     # Image tokens of chat models are billed at the text rate, so they stay in `input`.
-    details.ignore("text_tokens", "image_tokens", "cache_write_tokens_details")
+    details.ignore("text_tokens", "image_tokens")
     out_details.ignore("text_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens")
     _ignore_provider_extras(counts)
     hit, miss = counts.optional("prompt_cache_hit_tokens"), counts.count("prompt_cache_miss_tokens")
@@ -36,9 +36,10 @@ def read_chat(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     audio_output, image_output = out_details.count("audio_tokens"), out_details.count("image_tokens")
     output = max(completion or 0, (total or 0) - prompt)
     return Usage(
-        input=rest(prompt, cached, cache_write, audio, key="prompt_tokens"),
+        input=rest(prompt, cached, written, written_long, audio, key="prompt_tokens"),
         cache_read=cached,
-        cache_write=cache_write,
+        cache_write=written,
+        cache_write_long=written_long,
         output=rest(output, audio_output, image_output, key="completion_tokens"),
         audio_input=audio,
         audio_output=audio_output,
@@ -66,23 +67,19 @@ def read_responses(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usag
     total_output = counts.required("output_tokens")
     total = counts.count("total_tokens")
     details, out_details = counts.part("input_tokens_details"), counts.part("output_tokens_details")
-    cached, written = details.count("cached_tokens"), details.count("cache_write_tokens")
-    split = details.part("cache_write_tokens_details")
-    written_long, written_short = split.optional("ttl_12h_tokens"), split.count("ttl_30m_tokens")
-    if written_long is None:
-        written_long = written if context.get("any_12h_ttl") else 0
-    written = max(written, written_long + written_short)
+    cached, (written, written_long) = details.count("cached_tokens"), _written(details, context)
     details.ignore("text_tokens", "image_tokens")
     out_details.ignore("text_tokens")
-    counts.ignore("service_tier")
+    _ignore_provider_extras(counts)
     return Usage(
-        input=rest(total_input, cached, written, key="input_tokens"),
+        input=rest(total_input, cached, written, written_long, key="input_tokens"),
         cache_read=cached,
-        cache_write=written - written_long,
+        cache_write=written,
         cache_write_long=written_long,
         output=max(total_output, total - total_input),
         reasoning=out_details.count("reasoning_tokens"),
         tools=_tools(context),
+        provider_cost_pico=_provider_cost(usage),
         unknown_keys=counts.unknown_keys(),
     )
 
@@ -173,6 +170,18 @@ def _cached_by_kind(details: Counts) -> tuple[int, int, int]:
     image, audio = split.count("image_tokens"), split.count("audio_tokens")
     split.ignore("text_tokens")
     return rest(max(cached, image + audio), image, audio, key="cached_tokens"), image, audio
+
+
+def _written(details: Counts, context: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens written to the cache for the short and for the long lifetime (metering.md 4.2).
+
+    Where no split is told, all of them are long if the request asked for 12 hours anywhere.
+    """
+    written, split = details.count("cache_write_tokens"), details.part("cache_write_tokens_details")
+    long, short = split.optional("ttl_12h_tokens"), split.count("ttl_30m_tokens")
+    if long is None:
+        long = max(0, written - short) if context.get("any_12h_ttl") else 0
+    return max(written - long, short), long
 
 
 def _ignore_provider_extras(counts: Counts) -> None:

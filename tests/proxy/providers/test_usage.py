@@ -198,6 +198,50 @@ def test_an_advisor_iteration_cannot_be_priced_and_is_flagged():
     assert read_usage("anthropic", "messages", usage, {})[0].unknown_keys == ("iterations.advisor_message",)
 
 
+def test_attempts_beyond_the_top_level_are_the_bill_and_cannot_be_priced():
+    """metering.md 1.1: with fallbacks of the provider's own, the top level is only the serving attempt."""
+    usage = MESSAGE | {"iterations": [{"type": "message"} | MESSAGE, {"type": "message"} | MESSAGE]}
+    read, _ = read_usage("anthropic", "messages", usage, {})
+    assert (read.input, read.unknown_keys) == (100, ("iterations.message",))
+    whole = {"input_tokens": 200, "output_tokens": 40, "iterations": usage["iterations"]}
+    assert read_usage("anthropic", "messages", whole, {})[0].unknown_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("split", "asked_long", "short", "long"),
+    [
+        ({}, False, 30, 0),
+        ({}, True, 0, 30),
+        ({"ttl_30m_tokens": 10}, True, 10, 20),
+        ({"ttl_12h_tokens": 20, "ttl_30m_tokens": 10}, False, 10, 20),
+        ({"ttl_12h_tokens": 0, "ttl_30m_tokens": 30}, True, 30, 0),
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["chat", "responses"])
+def test_cache_writes_of_twelve_hours_are_told_apart_wherever_they_are_told(endpoint, split, asked_long, short, long):
+    names = ("prompt_tokens", "completion_tokens") if endpoint == "chat" else ("input_tokens", "output_tokens")
+    details = {"cache_write_tokens": 30, "cache_write_tokens_details": split}
+    usage = {names[0]: 100, names[1]: 5, f"{names[0]}_details": details}
+    read, _ = read_usage("openai", endpoint, usage, {"any_12h_ttl": asked_long})
+    assert (read.input, read.cache_write, read.cache_write_long) == (70, short, long)
+
+
+def test_a_bill_in_ticks_counts_on_responses_too():
+    usage = {"input_tokens": 100, "output_tokens": 5, "cost_in_usd_ticks": 7}
+    assert read_usage("xai", "responses", usage, {})[0].provider_cost_pico == 700
+
+
+@pytest.mark.parametrize(("audio", "cached", "audio_cached"), [(100, 40, 40), (60, 40, 0), (80, 40, 20), (100, 0, 0)])
+def test_what_gemini_does_not_tell_apart_is_cached_text_as_far_as_there_is_text(audio, cached, audio_cached):
+    usage = {
+        "promptTokenCount": 100, "cachedContentTokenCount": cached, "candidatesTokenCount": 1,
+        "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": audio}],
+    }  # fmt: skip
+    read, _ = read_usage("google", "generateContent", {"usageMetadata": usage}, {})
+    assert (read.audio_cache_read, read.audio_input) == (audio_cached, audio - audio_cached)
+    assert read.total_input == 100
+
+
 def test_circumstances_come_from_the_report_and_from_the_context():
     usage = MESSAGE | {"service_tier": "standard", "speed": "fast", "inference_geo": "us"}
     _, circumstances = read_usage("anthropic", "messages", usage, {"geo_mult": "1.1"})
