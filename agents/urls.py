@@ -12,6 +12,7 @@ from agents.views import (
     call_correction,
     calls,
     onboarding,
+    organization_keys,
     overview,
     rates,
     stop,
@@ -44,6 +45,14 @@ urlpatterns = [
     path("calls/<uuid:call_id>/", calls.call_detail, name="call_detail"),
     path("calls/<uuid:call_id>/correct/", call_correction.call_correct, name="call_correct"),
     path("settings/budgets/", budget_lists.organization_budgets, name="organization_budgets"),
+    path("settings/keys/", organization_keys.key_list, name="organization_keys"),
+    path("settings/keys/new/", organization_keys.key_new, name="organization_key_new"),
+    path("settings/keys/new-agents/", organization_keys.new_agents, name="new_agents"),
+    path(
+        "settings/keys/<int:organization_key_id>/revoke/",
+        organization_keys.key_revoke,
+        name="organization_key_revoke",
+    ),
     path("settings/rates/", rates.rate_list, name="rates"),
     path("settings/rates/<uuid:rate_id>/end/", rates.rate_end, name="rate_end"),
 ]
