@@ -204,6 +204,40 @@ def test_a_revoked_organisation_key_opens_nothing_for_the_very_next_call(on: Sta
     assert call(on, {"authorization": f"Bearer {worker.key}"}).status_code == 200
 
 
+def test_a_running_stream_of_a_revoked_organisation_key_is_cut_and_an_agents_own_goes_on(on: Stage) -> None:
+    worker = on.worker()
+    key, whole = organization_keys.issue(on.alice.organization, by=on.alice.user)
+    slowly = {"messages": [{"role": "user", "content": "Go [[chunks=1500 chunk_ms=40 tokens_out=9]]"}], "stream": True}
+    url = f"{on.server.address}/proxy/v1/chat/completions"
+    ours, agents_own = headers_of("organisation key", worker, whole), {"authorization": f"Bearer {worker.key}"}
+    with (
+        httpx.stream("POST", url, headers=ours, json=BODY | slowly, timeout=60) as cut,
+        httpx.stream("POST", url, headers=agents_own, json=BODY | slowly, timeout=60) as going,
+    ):
+        lines, others = cut.iter_lines(), going.iter_lines()
+        assert next(lines).startswith("data:")
+        assert next(others).startswith("data:")
+        organization_keys.revoke(key, by=on.alice.user)
+        told = [line for line in lines if line.startswith("data:")][-1]
+        assert "key_revoked" in told
+        assert f"{key}" in told
+        assert next(line for line in others if line).startswith("data:")
+        assert settled(cut.headers["x-awx-call-id"]).reason == "key_revoked"
+        budgets.stop_now(worker.agent, by=on.alice.user)
+    all_settled()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_asks_about_its_agent(on: Stage, organization_key: tuple[OrganizationKey, str], way: str) -> None:
+    worker = on.worker("7")
+    headers = headers_of(way, worker, organization_key[1])
+    told = httpx.get(f"{on.server.address}/proxy/v1/budget", headers=headers).json()
+    assert told["agent"] == worker.agent.slug
+    assert "7.000000" in {budget["limit"] for budget in told["budgets"]}
+    models = httpx.get(f"{on.server.address}/proxy/v1/models", headers=headers).json()["data"]
+    assert "gpt-4o-mini" in {model["id"] for model in models}
+
+
 def test_a_callers_own_key_counts_as_connected_for_both_dialects(on: Stage) -> None:
     """Charlie's organisation connected nothing: a call without a key of its own is refused."""
     key = on.charlie.live_key
