@@ -9,9 +9,12 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.fingerprints import fingerprint
 from accounts.models import AuditEntry, Organization, ProviderCredential, User
 from accounts.vault import seal, unseal
 
+# Keys of a provider are longer. A shorter one, such as the placeholder that a server without keys takes, names nobody.
+TELLING_KEY_LENGTH_MIN = 20
 PROVIDERS = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google Gemini"}
 
 
@@ -40,6 +43,7 @@ def connect(
         )
         credential.sealed_key = seal(api_key, binding=_binding(credential))
         credential.key_hint = api_key[-4:]
+        credential.fingerprint = fingerprint_of(api_key)
         credential.created_by = by
         credential.rejected_at = None
         credential.checked_at = checked_at
@@ -47,6 +51,18 @@ def connect(
         credential.save()
         _record_change(organization, "credential.connected", provider, by)
     return credential
+
+
+def fingerprint_of(api_key: str) -> str:
+    """Return what a provider's key is recognised by; empty for one that is too short to say who shows it."""
+    return fingerprint(api_key) if len(api_key) >= TELLING_KEY_LENGTH_MIN else ""
+
+
+def organizations_with(api_key: str) -> list[Organization]:
+    """Return the organisations that connected this very key, two at most: more than one says nothing."""
+    digest = fingerprint(api_key)
+    owners = ProviderCredential.objects.filter(fingerprint=digest).values("organization_id")
+    return list(Organization.objects.filter(id__in=owners)[:2])
 
 
 def disconnect(credential: ProviderCredential, *, by: User | None) -> None:

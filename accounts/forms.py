@@ -75,7 +75,7 @@ class ProviderKeyForm(forms.Form):
         key: str = self.cleaned_data["api_key"]
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ValidationError("A key has only plain letters, digits and signs. Copy it again from the provider.")
-        if key.startswith(("awx_live_", "awx_test_")):
+        if key.startswith("awx_"):
             raise ValidationError("This is an AWX key. Here goes the key that the provider gave you.")
         return key
 

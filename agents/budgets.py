@@ -45,20 +45,23 @@ def create_organization_budgets(organization: Organization) -> Budget:
 
 @transaction.atomic
 def create_agent(
-    organization: Organization, name: str, *, slug: str | None = None, daily_limit_pico: int | None, by: User | None
-) -> Agent:
+    organization: Organization, name: str, *, slug: str | None = None, daily_limit_pico: int | None, by: User | None,
+    maker: str = "",
+) -> Agent:  # fmt: skip
     """Create an agent with its daily dollar budget.
 
-    daily_limit_pico: None for no limit of its own.
+    daily_limit_pico: None for no limit of its own. maker: the key whose call named it, where no person made it.
     """
     # One agent at a time for each organisation, so that two of the same name get different slugs.
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     agent = Agent.objects.create(
-        organization=organization, name=name, slug=slug or _free_slug(organization, name), created_by=by
-    )
+        organization=organization, name=name, slug=slug or _free_slug(organization, name), created_by=by,
+        created_by_call=bool(maker),
+    )  # fmt: skip
     create_organization_budgets(organization)
     _new_agent_budget(agent, daily_limit_pico)
-    _audit(organization, by, "agent.created", name, {"daily_limit_pico": _exact(daily_limit_pico)})
+    details = {"daily_limit_pico": _exact(daily_limit_pico)}
+    _audit(organization, by, "agent.created", name, details | ({"created_by": maker} if maker else {}))
     return agent
 
 

@@ -1,20 +1,25 @@
 """Who calls: a key opened into a snapshot of its agent, its organisation and the policy both are under."""
 
-import hmac
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils import timezone
 
-from accounts.credentials import OpenCredential, open_credential
+from accounts.credentials import PROVIDERS, OpenCredential, open_credential
 from accounts.vault import SealBroken
-from agents.keys import KeyRejected, fingerprint, public_id_of
-from agents.models import Agent, AgentKey, Budget, CustomRate, Guards, KeyMode
+from agents.created_agents import agent_for
+from agents.key_holders import Holder, holder_of
+from agents.models import Agent, Budget, CustomRate, Guards
 
-_LAST_USED_GRAIN = timedelta(minutes=1)
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from accounts.models import Organization
+
+_NO_CREDENTIAL = UUID(int=0)  # none of the organisation's
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,14 @@ class BudgetPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnKey:
+    """A provider's key that a caller brings for one call. provider: the one whose header held it."""
+
+    provider: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling and under which policy: a snapshot, valid while both versions stand."""
 
@@ -46,7 +59,7 @@ class Caller:
     paused: bool
     default_output: int
     refusal_status: int
-    key_id: int
+    key_id: int | None
     practice: bool
     expires_at: datetime | None
     blocked_until: datetime | None
@@ -55,37 +68,38 @@ class Caller:
     rates: tuple[CustomRate, ...]
     budgets: tuple[BudgetPolicy, ...]
     credentials: dict[str, OpenCredential] = field(repr=False)
+    organization_key_id: int | None = None
+    own_key: OwnKey | None = None
+
+    def with_own_key(self, model: str) -> Caller:
+        """The caller as a call of this model is sent: with its own provider's key and no other, where it brought one.
+
+        It goes to the provider that the model names by its first segment, else to the one whose header held it; at a
+        built-in provider to its own address, whatever the organisation's credential says.
+        """
+        if self.own_key is None or self.practice:
+            return self
+        named, slash, _ = model.partition("/")
+        is_provider = bool(slash) and (named in PROVIDERS or named in self.credentials)
+        provider = named if is_provider else self.own_key.provider
+        base_url = "" if provider in PROVIDERS else self.credentials[provider].base_url
+        own = OpenCredential(_NO_CREDENTIAL, provider, base_url, self.own_key.api_key)
+        return replace(self, credentials={provider: own})
 
 
-def caller_for(whole: str) -> Caller:
-    """Return the snapshot of who holds this key; raises KeyRejected.
+def caller_for(whole: str, agent_slug: str = "", daily_pico: int | None = None) -> Caller:
+    """Return the snapshot of who holds this key; raises KeyRejected, or AgentRejected where no agent stands behind it.
 
-    The same work is done for an unknown id as for a known one, and digests are compared in constant time.
+    agent_slug: the agent that the call names, folded; only for keys that are no agent's own. daily_pico: what that
+    agent is to have a day, should this call make it.
     """
-    public_id = public_id_of(whole)
-    shown = whole[: len("awx_live_") + 8] + "…"
-    key = AgentKey.objects.select_related("agent__organization").filter(public_id=public_id).first()
-    matches = hmac.compare_digest(fingerprint(whole), key.digest if key else "0" * 64)
-    if key is None or not matches:
-        raise KeyRejected("unknown", shown)
-    _check_standing(key, shown)
-    _note_use(key)
-    return _snapshot(key)
+    holder = holder_of(whole)
+    agent = holder.agent or agent_for(holder.organization, agent_slug, daily_pico=daily_pico, maker=holder.maker)
+    return _snapshot(holder, agent)
 
 
-def _check_standing(key: AgentKey, shown: str) -> None:
-    if key.revoked_at is not None:
-        raise KeyRejected("revoked", shown)
-    if not key.is_usable(timezone.now()):
-        raise KeyRejected("expired", shown)
-    if key.agent.archived_at is not None:
-        raise KeyRejected("archived", shown)
-    if key.agent.organization.suspended_at is not None:
-        raise KeyRejected("suspended", shown)
-
-
-def _snapshot(key: AgentKey) -> Caller:
-    agent, organization = key.agent, key.agent.organization
+def _snapshot(holder: Holder, agent: Agent) -> Caller:
+    organization = holder.organization
     return Caller(
         organization_id=organization.id,
         organization_name=organization.name,
@@ -98,15 +112,16 @@ def _snapshot(key: AgentKey) -> Caller:
         paused=agent.paused_at is not None,
         default_output=agent.default_output,
         refusal_status=agent.refusal_status,
-        key_id=key.id,
-        practice=key.mode == KeyMode.TEST,
-        expires_at=key.expires_at,
+        key_id=holder.key_id,
+        organization_key_id=holder.organization_key_id,
+        practice=holder.practice,
+        expires_at=holder.expires_at,
         blocked_until=agent.blocked_until,
         blocked_rule=agent.blocked_rule,
         guards=Guards.of(agent),
         rates=tuple(CustomRate.objects.filter(organization=organization, ended_at=None)),
         budgets=tuple(_policy(budget) for budget in _budgets_of(agent)),
-        credentials=_credentials_of(agent),
+        credentials=_credentials_of(organization),
     )
 
 
@@ -128,19 +143,12 @@ def _policy(budget: Budget) -> BudgetPolicy:
     )
 
 
-def _credentials_of(agent: Agent) -> dict[str, OpenCredential]:
+def _credentials_of(organization: Organization) -> dict[str, OpenCredential]:
     """Open every credential that opens; one whose seal is broken counts as not connected."""
     opened = {}
-    for credential in agent.organization.credentials.all():
+    for credential in organization.credentials.all():
         try:
             opened[credential.provider] = open_credential(credential)
         except SealBroken:
             continue
     return opened
-
-
-def _note_use(key: AgentKey) -> None:
-    """Remember the time, at most once a minute, so that a busy key writes little."""
-    now = timezone.now()
-    if key.last_used_at is None or now - key.last_used_at > _LAST_USED_GRAIN:
-        AgentKey.objects.filter(id=key.id).update(last_used_at=now)

@@ -32,10 +32,10 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
 
     Raises the refusal to answer with.
     """
-    caller = incoming.caller = await process.keys.caller(incoming.key)
+    caller = incoming.caller = await process.keys.caller(incoming.claim)
     if caller.paused:
         # Nothing will be reserved that could find the snapshot stale, and the agent may run again.
-        caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=REFUSAL_FRESH_SECONDS)
+        caller = incoming.caller = await process.keys.caller(incoming.claim, fresh_seconds=REFUSAL_FRESH_SECONDS)
     request: ModelRequest | None = None
     names = Names()
     try:
@@ -59,7 +59,7 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
 
 async def handle_free_call(process: Process, incoming: Incoming, route: Route) -> Reply:
     """The same for an endpoint that costs nothing: no ceiling, no hold, no row."""
-    caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=FREE_FRESH_SECONDS)
+    caller = incoming.caller = await process.keys.caller(incoming.claim, fresh_seconds=FREE_FRESH_SECONDS)
     if caller.paused:
         raise AgentPaused(agent=caller.agent_name)
     body = await incoming.body()
@@ -83,7 +83,7 @@ async def _admit(
         if caller.paused:
             raise AgentPaused(agent=caller.agent_name)
         if missing := [meter for meter in limits(names, caller) if meter_of(meter, caller) is None]:
-            caller = incoming.caller = await process.keys.with_meters(incoming.key, caller, missing)
+            caller = incoming.caller = await process.keys.with_meters(incoming.claim, caller, missing)
         try:
             asked = await _plan(process, caller, route, request, names)
             place = replay.place_for(process, asked, incoming.headers)
@@ -92,7 +92,7 @@ async def _admit(
             plan = await turn.take(asked, narrow)
         except Refusal:
             # Nothing was reserved that could have found the snapshot stale; a rate, a key or a guard may be new.
-            fresh = await process.keys.caller(incoming.key, fresh_seconds=REFUSAL_FRESH_SECONDS)
+            fresh = await process.keys.caller(incoming.claim, fresh_seconds=REFUSAL_FRESH_SECONDS)
             if fresh == caller:
                 raise
             caller = incoming.caller = fresh
@@ -103,7 +103,7 @@ async def _admit(
                     process.ledger, incoming.call_id, plan, names, narrow=narrow, seconds_max=seconds_max
                 )
         except Stale:
-            caller = incoming.caller = await process.keys.reloaded(incoming.key, caller)
+            caller = incoming.caller = await process.keys.reloaded(incoming.claim, caller)
         else:
             return replace(admitted, turn=turn), replay.keeper_for(process, place, asked, admitted)
     raise Overloaded(hint="The agent's settings kept changing.")

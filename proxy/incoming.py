@@ -8,7 +8,8 @@ from uuid import UUID
 
 from agents.callers import Caller
 from proxy import headers
-from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, KeyMissing, Malformed
+from proxy.claims import Claim, read_claim
+from proxy.errors import BodyTooLarge, Dialect, Malformed
 from proxy.providers import registry
 
 BODY_BYTES_MAX = 32 * 2**20
@@ -49,19 +50,10 @@ class Incoming:
         """The dialect to answer in; known for every request, however broken."""
         return registry.dialect_of(self.path, _loose(self._raw_headers))
 
-    @property
-    def key(self) -> str:
-        """The AWX key; raises KeyMissing, or KeyMalformed for two that differ."""
-        bearer = self.headers.get("authorization", "")
-        scheme, _, token = bearer.partition(" ")
-        if bearer and scheme.lower() != "bearer":
-            raise KeyMalformed
-        keys = {key for key in (token.strip(), self.headers.get("x-api-key", "")) if key}
-        if not keys:
-            raise KeyMissing
-        if len(keys) > 1:
-            raise KeyMalformed
-        return keys.pop()
+    @cached_property
+    def claim(self) -> Claim:
+        """Who it says that it comes from; raises KeyMissing, KeyMalformed, Malformed."""
+        return read_claim(self.headers, self.dialect)
 
     async def body(self) -> bytes:
         """The whole body; raises BodyTooLarge, Malformed when it comes too slowly, or ClientGone."""

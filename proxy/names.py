@@ -49,7 +49,7 @@ def read_names(headers: Mapping[str, str], caller: Caller, *, body_user: str | N
 
     body_user: the end user that the request body names.
     """
-    daily_pico, session_pico = _budget(headers, DAILY_BUDGET), _budget(headers, SESSION_BUDGET)
+    daily_pico, session_pico = daily_budget(headers), _budget(headers, SESSION_BUDGET)
     session = _subject(headers, SESSION)
     if session_pico is not None and not session:
         raise Malformed(
@@ -63,6 +63,25 @@ def read_names(headers: Mapping[str, str], caller: Caller, *, body_user: str | N
         daily_pico=daily_pico,
         session_pico=session_pico,
     )
+
+
+def agent_named(headers: Mapping[str, str]) -> str:
+    """The agent's id in the headers, folded; empty where there is none. Raises Malformed."""
+    given = {headers[name].lower() for name in (AGENT, AGENT_ALIAS) if headers.get(name)}
+    if len(given) > 1:
+        raise Malformed(problem=f"{AGENT} and {AGENT_ALIAS} differ", param=AGENT)
+    slug = next(iter(given), "")
+    if slug and not _SLUG.fullmatch(slug):
+        raise Malformed(
+            problem=f"{AGENT} is not an agent's id", param=AGENT,
+            hint="Use a–z, 0–9, dot, dash and underscore, at most 64 characters.",
+        )  # fmt: skip
+    return slug
+
+
+def daily_budget(headers: Mapping[str, str]) -> int | None:
+    """The daily budget in the headers in pico-dollars; raises Malformed."""
+    return _budget(headers, DAILY_BUDGET)
 
 
 def limits(names: Names, caller: Caller) -> dict[Meter, int]:
@@ -113,15 +132,8 @@ def _subject(headers: Mapping[str, str], name: str) -> str:
 
 
 def _sub_agent(headers: Mapping[str, str], caller: Caller) -> str:
-    given = {headers[name].lower() for name in (AGENT, AGENT_ALIAS) if headers.get(name)}
-    if len(given) > 1:
-        raise Malformed(problem=f"{AGENT} and {AGENT_ALIAS} differ", param=AGENT)
-    slug = next(iter(given), "")
-    if slug and not _SLUG.fullmatch(slug):
-        raise Malformed(
-            problem=f"{AGENT} is not an agent's id", param=AGENT,
-            hint="Use a–z, 0–9, dot, dash and underscore, at most 64 characters.",
-        )  # fmt: skip
+    """Who names the calling agent itself names no sub-agent."""
+    slug = agent_named(headers)
     return "" if slug == caller.agent_slug else slug
 
 

@@ -119,6 +119,7 @@ def make_plan(
 
     now: aware; seconds_max: how long the call may run, since the price may change meanwhile.
     """
+    caller = caller.with_own_key(request.model)
     target = choose_target(prices, caller, route, request.model)
     allowance.check_model(caller, target)
     request = allowance.with_tool_uses(caller, request)
@@ -165,6 +166,7 @@ def within_limits(plan: Plan) -> Plan:
 
 def free_plan(prices: Prices, caller: Caller, route: Route, request: ModelRequest) -> Plan:
     """How a request of an endpoint that costs nothing is forwarded."""
+    caller = caller.with_own_key(request.model)
     target = choose_target(prices, caller, route, request.model)
     allowance.check_model(caller, target)
     outgoing = registry.surface_of(route.endpoint).prepare(request, target)
@@ -187,6 +189,7 @@ def providers_of(caller: Caller) -> list[Provider]:
 
 def can_serve(prices: Prices, caller: Caller, route: Route) -> list[str]:
     """The priced models that the caller can reach in the route's dialect."""
+    caller = caller.with_own_key("")
     dialect = route.endpoint.dialect
     speakers = [provider for provider in providers_of(caller) if dialect in provider.speaks]
     models = (one.target(model, dialect) for one in speakers for model in prices.models(one.name, caller.rates))

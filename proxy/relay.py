@@ -48,7 +48,7 @@ async def forward_free(process: Process, plan: Plan, client_headers: Mapping[str
     time_outs = process.limits.time_outs
     try:
         async with await ask_provider(process, plan, client_headers) as answer:
-            if answer.status in KEY_REJECTED:
+            if _rejects_our_key(plan, answer.status):
                 raise _key_rejected(process, plan)
             return Reply(answer.status, headers_for_client(answer), await answer.read_all(ANSWER_BYTES_MAX))
     except UpstreamFailed as failed:
@@ -118,14 +118,15 @@ class _Pump:
 
     async def _relay_refusal(self, answer: ProviderAnswer) -> None:
         """The provider's own error: as it is, but for one about our key."""
+        rejects_our_key = _rejects_our_key(self._plan, answer.status)
         charge = charge_of(self._plan.target.traits, answer.status)
         if charge is Charge.CEILING:
             self._bill.charge_ceiling(f"provider_{answer.status}")
         elif charge is Charge.INPUT:
             self._bill.charge_input(f"provider_{answer.status}")
         else:
-            self._bill.void("provider_key_rejected" if answer.status in KEY_REJECTED else f"provider_{answer.status}")
-        if answer.status in KEY_REJECTED:
+            self._bill.void("provider_key_rejected" if rejects_our_key else f"provider_{answer.status}")
+        if rejects_our_key:
             raise _key_rejected(self._process, self._plan)
         try:
             body = await answer.read_all(ANSWER_BYTES_MAX)
@@ -216,6 +217,11 @@ class _Pump:
     def _tell(self, refusal: Refusal) -> None:
         if not self._head.done():
             self._head.set_exception(refusal)
+
+
+def _rejects_our_key(plan: Plan, status: int) -> bool:
+    """Whether the provider turned the stored key away; about a key of their own callers hear the provider's words."""
+    return status in KEY_REJECTED and plan.caller.own_key is None
 
 
 def _key_rejected(process: Process, plan: Plan) -> UpstreamKeyRejected:

@@ -1,13 +1,18 @@
 """The calls that run in this process, so that a stop can cut them: from just before their admission to their end."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from uuid import UUID
 
 from agents.callers import Caller
 from agents.ledger import Stop
 from proxy.errors import AgentPaused, KeyRevoked, Refusal
+from proxy.errors.refusals import AGENTS_PAGE, ORGANIZATION_KEYS_PAGE
+
+# Where another key is made, by what a stop cut.
+_PAGES: Mapping[str, str] = MappingProxyType({"key": AGENTS_PAGE, "organization_key": ORGANIZATION_KEYS_PAGE})
 
 
 class RunningCall:
@@ -17,6 +22,7 @@ class RunningCall:
         self.organization_id = caller.organization_id
         self.agent_id = caller.agent_id
         self.key_id = caller.key_id
+        self.organization_key_id = caller.organization_key_id
         self._agent_name = caller.agent_name
         self._stop: Stop | None = None
         self._pump: asyncio.Task[object] | None = None
@@ -37,14 +43,14 @@ class RunningCall:
         """Why it was cut, as the book says it; empty while it may go on."""
         if self._stop is None:
             return ""
-        return "key_revoked" if self._stop.target == "key" else "agent_stopped"
+        return "key_revoked" if self._stop.target in _PAGES else "agent_stopped"
 
     def refusal(self, hint: str = "") -> Refusal | None:
         """What the client of a call that was cut is told; None while it may go on."""
         if self._stop is None:
             return None
-        if self._stop.target == "key":
-            return KeyRevoked(shown=self._stop.shown, hint=hint)
+        if page := _PAGES.get(self._stop.target):
+            return KeyRevoked(shown=self._stop.shown, page=page, hint=hint)
         return AgentPaused(agent=self._agent_name, hint=hint)
 
 

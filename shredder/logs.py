@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 # Our keys, providers' keys, and whatever follows Bearer, wherever they turn up in a line.
-SECRET = re.compile(r"(awx_(?:live|test)_|(?<![A-Za-z0-9_])(?:sk-|AIza)|(?i:bearer)\s+)[^\s\"'\\,;<>)}\]]+")
+SECRET = re.compile(r"(awx_(?:live|test|org)_|(?<![A-Za-z0-9_])(?:sk-|AIza)|(?i:bearer)\s+)[^\s\"'\\,;<>)}\]]+")
 
 
 def redact(text: str) -> str:

@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from accounts import credentials
 from accounts.models import AuditEntry, Organization, ProviderCredential
-from agents import budgets, rates
+from agents import budgets, organization_keys, rates
 from agents.budget_terms import BudgetTerms
-from agents.models import Agent, AgentKey, Basis, Budget, CustomRate, Scope
+from agents.models import Agent, AgentKey, Basis, Budget, CustomRate, OrganizationKey, Scope
 from tests import cast
 from tests.alerts.books import call
 from tests.cast import Person
@@ -36,6 +36,7 @@ OF_A_TENANT = {
     "budget_id",
     "call_id",
     "key_id",
+    "organization_key_id",
     "rate_id",
 }  # arguments that name something of one organisation
 RATE = {"model": "acme-70b", "input_pico": 10**12, "output_pico": 10**12}
@@ -80,6 +81,7 @@ def values_of(person: Person) -> dict[str, object]:
     budget = budgets.create_budget(person.organization, person.agent, terms, by=person.user)
     return {
         "agent_id": person.agent.id, "budget_id": budget.id, "call_id": made.call_id, "key_id": key.id,
+        "organization_key_id": organization_keys.issue(person.organization, by=person.user, name="Crew")[0].id,
         "provider": "openai", "rate_id": rate.id,
     }  # fmt: skip
 
@@ -122,6 +124,7 @@ def test_charlie_reads_no_name_of_acmes(page: Page) -> None:
     values_of(alice)
     type(alice.organization).objects.filter(id=alice.organization.id).update(name="Wombat organisation")
     Agent.objects.filter(id=alice.agent.id).update(name="Wombat agent", slug="wombat-agent")
+    OrganizationKey.objects.update(name="wombat-key")
     CustomRate.objects.update(model="wombat-70b")
     Budget.objects.filter(scope=Scope.MODEL).update(scope_name="wombat-70b")
     shown = browser(charlie).get(page.address(values_of(charlie)))
@@ -155,6 +158,7 @@ def test_name_of_a_tenant_never_becomes_markup(page: Page) -> None:
     type(alice.organization).objects.update(name=PAYLOAD)
     Agent.objects.update(name=PAYLOAD)
     AgentKey.objects.update(name=PAYLOAD)
+    OrganizationKey.objects.update(name=PAYLOAD)
     type(alice.user).objects.update(name=PAYLOAD)
     CustomRate.objects.update(model=PAYLOAD)
     Budget.objects.filter(scope=Scope.MODEL).update(scope_name=PAYLOAD)
@@ -207,7 +211,7 @@ def test_everything_that_a_page_fetches_by_itself_is_a_safe_page() -> None:
 
 def rows() -> list[list[object]]:
     """Everything that people change, as it stands."""
-    tables = (AuditEntry, Organization, ProviderCredential, Agent, AgentKey, Budget, CustomRate)
+    tables = (AuditEntry, Organization, ProviderCredential, Agent, AgentKey, OrganizationKey, Budget, CustomRate)
     return [list(table.objects.order_by("pk").values()) for table in tables]
 
 

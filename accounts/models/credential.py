@@ -14,6 +14,8 @@ class ProviderCredential(models.Model):
     provider = models.CharField(max_length=40)  # openai, anthropic, google, or a custom provider's name
     sealed_key = models.BinaryField()
     key_hint = models.CharField(max_length=12)  # last four characters, for people
+    # By which a caller who shows the key itself is recognised; empty for a key that somebody could guess.
+    fingerprint = models.CharField(max_length=64, blank=True, default="", db_default="")
     # Empty for the provider's own address; otherwise part of what the key is bound to.
     base_url = models.CharField(max_length=300, blank=True)
     created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
@@ -26,6 +28,7 @@ class ProviderCredential(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["organization", "provider"], name="credential_once_per_provider"),
         ]
+        indexes: ClassVar = [models.Index(fields=["fingerprint"], name="credential_by_fingerprint")]
 
     def __str__(self) -> str:
         return f"{self.provider} …{self.key_hint}"

@@ -22,6 +22,10 @@ class Organization(models.Model):
     # Moves with every change that a running proxy must notice; the reserve function compares it.
     policy_version = models.BigIntegerField(default=1)
     suspended_at = models.DateTimeField(null=True, blank=True)
+    # Agents that the first call with a new id makes (product.md W6): whether, how many a day, with how much a day.
+    allows_new_agents = models.BooleanField(default=False, db_default=False)
+    new_agents_max = models.PositiveSmallIntegerField(default=20, db_default=20)
+    new_agent_daily_pico = models.BigIntegerField(default=5 * 10**12, db_default=5 * 10**12)
     created_at = models.DateTimeField(auto_now_add=True)
     members = models.ManyToManyField("accounts.User", through="accounts.Membership", related_name="organizations")
 

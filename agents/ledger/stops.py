@@ -30,9 +30,12 @@ SELECT 'agent', id::text, '' FROM agent WHERE id = ANY(%(agents)s) AND stopped_a
 UNION ALL
 SELECT 'key', id::text, 'awx_' || mode || '_' || public_id || '…' FROM agent_key
 WHERE id = ANY(%(keys)s) AND revoked_at IS NOT NULL
+UNION ALL
+SELECT 'organization_key', id::text, 'awx_org_' || public_id || '…' FROM organization_key
+WHERE id = ANY(%(organization_keys)s) AND revoked_at IS NOT NULL
 """
 
-type Target = Literal["agent", "key", "organization"]
+type Target = Literal["agent", "key", "organization_key", "organization"]
 
 
 class Stoppable(Protocol):
@@ -45,7 +48,10 @@ class Stoppable(Protocol):
     def agent_id(self) -> UUID: ...
 
     @property
-    def key_id(self) -> int: ...
+    def key_id(self) -> int | None: ...
+
+    @property
+    def organization_key_id(self) -> int | None: ...
 
     def cut(self, stop: Stop) -> None:
         """End the call at once; again is no harm."""
@@ -54,7 +60,7 @@ class Stoppable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """What is cut: the running calls of one agent, of one key or of a whole organisation.
+    """What is cut: the running calls of one agent, of one key (an agent's or an organisation's) or of an organisation.
 
     shown: of a key, its masked form, for the client.
     """
@@ -69,7 +75,12 @@ class Stop:
 
     def covers(self, call: Stoppable) -> bool:
         """Whether the call is one of those to be cut."""
-        ids = {"agent": call.agent_id, "key": call.key_id, "organization": call.organization_id}
+        ids = {
+            "agent": call.agent_id,
+            "key": call.key_id,
+            "organization_key": call.organization_key_id,
+            "organization": call.organization_id,
+        }
         return ids[self.target] == self.id
 
 
@@ -126,11 +137,19 @@ class StopListener:
         Calls that begin meanwhile are left alone: what stops them is decided later, and then this connection hears.
         """
         calls = tuple(self._running())
-        values = {"agents": list({call.agent_id for call in calls}), "keys": list({call.key_id for call in calls})}
+        values = {
+            "agents": list({call.agent_id for call in calls}),
+            "keys": _known(call.key_id for call in calls),
+            "organization_keys": _known(call.organization_key_id for call in calls),
+        }
         with connections.bounded(connection):
             rows: list[tuple[Any, ...]] = await (await connection.execute(CHECK, values)).fetchall()
         for target, id_text, shown in rows:
             _cut(_stop(target, id_text, shown), calls)
+
+
+def _known(ids: Iterable[int | None]) -> list[int]:
+    return list({one for one in ids if one is not None})
 
 
 def _cut(stop: Stop, calls: Iterable[Stoppable]) -> None:
@@ -139,4 +158,4 @@ def _cut(stop: Stop, calls: Iterable[Stoppable]) -> None:
 
 
 def _stop(target: Target, id_text: str, shown: str) -> Stop:
-    return Stop(target, int(id_text) if target == "key" else UUID(id_text), shown)
+    return Stop(target, int(id_text) if target in ("key", "organization_key") else UUID(id_text), shown)

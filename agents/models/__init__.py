@@ -6,6 +6,7 @@ from agents.models.book import Basis, Call, CallStatus, PriceBookVersion
 from agents.models.budget import Balance, BalanceBucket, Budget, Mode, Scope, Unit, Window
 from agents.models.guards import CustomRate, GuardEvent, GuardRule, Guards, RuleMode
 from agents.models.mark import Mark, database_now
+from agents.models.organization_key import OrganizationKey
 from agents.models.reservation import OwnerLease, Reservation
 from agents.models.usage import DailyUsage, HourlyUsage
 
@@ -30,6 +31,7 @@ __all__ = [
     "KeyMode",
     "Mark",
     "Mode",
+    "OrganizationKey",
     "OwnerLease",
     "PriceBookVersion",
     "Reservation",

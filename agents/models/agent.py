@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
 
 from accounts.ids import uuid7
 from accounts.models import Organization
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from agents.models.key import Key
 
 SLUG = RegexValidator(r"^[a-z0-9._-]{1,64}\Z", "Use a–z, 0–9, dot, dash and underscore, at most 64 characters.")
 
@@ -43,6 +41,7 @@ class Agent(models.Model):
     archived_at = models.DateTimeField(null=True, blank=True)
     first_call_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    created_by_call = models.BooleanField(default=False, db_default=False)  # its first call named it (product.md W6)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = AgentQuerySet.as_manager()
@@ -60,27 +59,14 @@ class KeyMode(models.TextChoices):
     TEST = "test", "Test"
 
 
-class AgentKey(models.Model):
-    """The secret that an agent shows us: only a keyed hash is stored (reliability.md 5.1)."""
+class AgentKey(Key):
+    """The secret that an agent shows us."""
 
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="keys")
-    public_id = models.CharField(max_length=8, unique=True)
     mode = models.CharField(max_length=4, choices=KeyMode, default=KeyMode.LIVE)
-    digest = models.CharField(max_length=64)  # HMAC-SHA256 in hexadecimal
-    pepper_version = models.PositiveSmallIntegerField(default=1)
-    name = models.CharField(max_length=100, blank=True)
-    created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "agent_key"
 
     def __str__(self) -> str:
         return f"awx_{self.mode}_{self.public_id}…"
-
-    def is_usable(self, at: datetime) -> bool:
-        """Neither revoked nor expired at that time."""
-        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)

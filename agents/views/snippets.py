@@ -26,6 +26,12 @@ def snippets(root: str, key: str) -> list[Snippet]:
     return [Snippet(slug, title, text.format(**fill), note) for slug, title, text, note in _SNIPPETS]
 
 
+def named_snippets(root: str, key: str) -> list[Snippet]:
+    """Every snippet in which the call names its agent, for a key that is no agent's own; root, key: as above."""
+    fill = {"root": root, "key": key, "openai": OPENAI_MODEL}
+    return [Snippet(slug, title, text.format(**fill), note) for slug, title, text, note in _NAMED_SNIPPETS]
+
+
 def placeholder(public_id: str | None) -> str:
     """What stands for a key that cannot be shown any more."""
     return f"awx_live_{public_id}{_MASK}" if public_id else "awx_live_YOUR_KEY"
@@ -125,6 +131,58 @@ curl {root}/v1/chat/completions \\
   -H "Content-Type: application/json" \\
   -d '{{"model": "{openai}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'"""
 
+_NAMED_CREWAI = """\
+from crewai import LLM, Agent
+
+
+def budgeted(agent_id):
+    return LLM(
+        model="openai/{openai}",
+        base_url="{root}/v1",
+        api_key="{key}",
+        extra_headers={{"X-AWX-Agent-ID": agent_id}},
+    )
+
+
+researcher = Agent(
+    role="Researcher",
+    goal="Find the facts",
+    backstory="You look things up.",
+    llm=budgeted("researcher"),
+)
+writer = Agent(
+    role="Writer",
+    goal="Write them down",
+    backstory="You like short sentences.",
+    llm=budgeted("writer"),
+)"""
+
+_NAMED_PYTHON = """\
+from openai import OpenAI
+
+client = OpenAI(
+    base_url="{root}/v1",
+    api_key="{key}",
+    default_headers={{"X-AWX-Agent-ID": "researcher"}},
+)
+answer = client.chat.completions.create(
+    model="{openai}",
+    messages=[{{"role": "user", "content": "Say hello."}}],
+)
+print(answer.choices[0].message.content)"""
+
+_NAMED_CURL = """\
+curl {root}/v1/chat/completions \\
+  -H "Authorization: Bearer {key}" \\
+  -H "X-AWX-Agent-ID: researcher" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"model": "{openai}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'"""
+
+_NAMED_SNIPPETS = (
+    ("named-crewai", "CrewAI", _NAMED_CREWAI, "Each role has its own budget."),
+    ("named-python", "Python (OpenAI)", _NAMED_PYTHON, ""),
+    ("named-curl", "curl", _NAMED_CURL, ""),
+)
 _SNIPPETS = (
     ("environment", "Environment", _ENVIRONMENT, "For most programs these two variables are the whole change."),
     ("python-openai", "Python (OpenAI)", _PYTHON_OPENAI, ""),

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from proxy.errors.budgets import Refusal
 
+AGENTS_PAGE, ORGANIZATION_KEYS_PAGE = "the agent's page", "the page of organisation keys"
+
 
 @dataclass(eq=False, kw_only=True)
 class RateLimited(Refusal):
@@ -176,6 +178,13 @@ class KeyMalformed(Refusal):
 
 
 @dataclass(eq=False, kw_only=True)
+class KeyAmbiguous(Refusal):
+    """A provider's own key that more than one organisation connected."""
+
+    reason = "key_ambiguous"
+
+
+@dataclass(eq=False, kw_only=True)
 class KeyUnknown(Refusal):
     """The right form, but no such key."""
 
@@ -184,18 +193,20 @@ class KeyUnknown(Refusal):
 
 @dataclass(eq=False, kw_only=True)
 class KeyRevoked(Refusal):
-    """Revoked on its agent's page. shown: the masked key."""
+    """Revoked by a person. shown: the masked key; page: where keys of its kind are made."""
 
     reason = "key_revoked"
     shown: str = ""
+    page: str = AGENTS_PAGE
 
 
 @dataclass(eq=False, kw_only=True)
 class KeyExpired(Refusal):
-    """Its expiry has passed. shown: the masked key."""
+    """Its expiry has passed. shown: the masked key; page: where keys of its kind are made."""
 
     reason = "key_expired"
     shown: str = ""
+    page: str = AGENTS_PAGE
 
 
 @dataclass(eq=False, kw_only=True)

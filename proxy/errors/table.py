@@ -128,9 +128,12 @@ TABLE: dict[str, Row] = {
     "malformed": _invalid("The request is not valid: {problem}."),
     "key_missing": _key("No API key. Send an AWX key as bearer token or x-api-key."),
     "key_malformed": _key("This is not an AWX key (awx_live_… or awx_test_…), or the request carries two keys."),
+    "key_ambiguous": _key(
+        "More than one organisation connected this provider key, so it does not say who is calling. Use an AWX key."
+    ),
     "key_unknown": _key("This AWX key does not exist. Check that it was copied whole."),
-    "key_revoked": _key("The AWX key {shown} was revoked. Create a new one on the agent's page."),
-    "key_expired": _key("The AWX key {shown} has expired. Create a new one on the agent's page."),
+    "key_revoked": _key("The AWX key {shown} was revoked. Create a new one on {page}."),
+    "key_expired": _key("The AWX key {shown} has expired. Create a new one on {page}."),
     "unknown_path": Row(
         404,
         "invalid_request_error",

@@ -38,7 +38,7 @@ async def handle(process: Process, incoming: Incoming) -> Reply:
     """Answer one of our own addresses; raises refusals of the key or the request, NotFound, LedgerAway."""
     found = _handler(incoming.method, incoming.path)
     assert found is not None, "is_ours said so"
-    incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=FRESH_SECONDS)
+    incoming.caller = await process.keys.caller(incoming.claim, fresh_seconds=FRESH_SECONDS)
     handler, item = found
     try:
         return await handler(process, incoming, item)
@@ -48,7 +48,7 @@ async def handle(process: Process, incoming: Incoming) -> Reply:
 
 async def handle_models(process: Process, incoming: Incoming, route: Route) -> Reply:
     """The priced models that this caller can reach, in the dialect it asked in; nobody else is asked."""
-    caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=FRESH_SECONDS)
+    caller = incoming.caller = await process.keys.caller(incoming.claim, fresh_seconds=FRESH_SECONDS)
     models = can_serve(process.prices, caller, route)
     body = registry.manners_of(route.endpoint.dialect).render_models(models, route.item)
     if body is None:

@@ -1,8 +1,18 @@
-import pytest
+from importlib import import_module
 
-from accounts.credentials import connect, disconnect, open_credential
+import pytest
+from django.apps import apps
+
+from accounts.credentials import (
+    _binding,
+    connect,
+    disconnect,
+    fingerprint_of,
+    open_credential,
+    organizations_with,
+)
 from accounts.models import AuditEntry, ProviderCredential
-from accounts.vault import SealBroken
+from accounts.vault import SealBroken, seal
 from tests import cast
 
 SECRET = "sk-proj-canary-4242"
@@ -61,3 +71,36 @@ def test_replacing_a_key_keeps_one_row_with_the_new_key():
 
     assert open_credential(credential).api_key == "sk-new-9999"
     assert ProviderCredential.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_keys_that_were_connected_before_fingerprints_existed_are_recognised_after_the_migration():
+    alice, charlie = cast.alice(), cast.charlie()
+    known = connect(alice.organization, "openai", "sk-proj-of-acme-0123456789", by=alice.user)
+    short = connect(alice.organization, "anthropic", "sk-short", by=alice.user)
+    broken = connect(charlie.organization, "openai", "sk-proj-of-borealis-0123", by=charlie.user)
+    expected = known.fingerprint
+    ProviderCredential.objects.update(fingerprint="")
+    ProviderCredential.objects.filter(id=broken.id).update(sealed_key=b"nothing that opens")
+    import_module("accounts.migrations.0002_fingerprints_and_new_agents").fill_fingerprints(apps, None)
+
+    assert len(expected) == 64
+    assert ProviderCredential.objects.get(id=known.id).fingerprint == expected
+    assert set(ProviderCredential.objects.exclude(id=known.id).values_list("id", "fingerprint")) == {
+        (short.id, ""),
+        (broken.id, ""),
+    }
+    assert organizations_with("sk-proj-of-acme-0123456789") == [alice.organization]
+
+
+@pytest.mark.django_db
+def test_a_key_for_another_address_is_filled_by_the_migration_with_its_own_binding():
+    alice = cast.alice()
+    credential = connect(alice.organization, "openai", "sk-proj-of-acme-0123456789", by=alice.user)
+    credential.base_url = "https://llm.acme.example/v1"
+    credential.sealed_key = seal("sk-of-another-address-01", binding=_binding(credential))
+    credential.fingerprint = ""
+    credential.save()
+    import_module("accounts.migrations.0002_fingerprints_and_new_agents").fill_fingerprints(apps, None)
+
+    assert ProviderCredential.objects.get().fingerprint == fingerprint_of("sk-of-another-address-01")

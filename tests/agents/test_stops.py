@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from django.db import transaction
 
-from agents import budgets, keys
+from agents import budgets, keys, organization_keys
 from agents.ledger import Stop, StopListener, stops
 from agents.ledger.connection import conninfo_of_django
 from agents.models import KeyMode
@@ -24,7 +24,8 @@ class FakeCall:
     """As much of a running call as a listener sees."""
 
     agent_id: UUID
-    key_id: int = 0
+    key_id: int | None = 0
+    organization_key_id: int | None = None
     organization_id: UUID = field(default_factory=uuid4)
     cut_by: list[Stop] = field(default_factory=list)
 
@@ -62,7 +63,7 @@ def listening(house: House) -> int:
 
 
 def _as_sent(query: str) -> str:
-    return query.replace("%(agents)s", "$1").replace("%(keys)s", "$2")
+    return query.replace("%(agents)s", "$1").replace("%(keys)s", "$2").replace("%(organization_keys)s", "$3")
 
 
 async def until(happened: Callable[[], bool], seconds_max: float = 10.0) -> None:
@@ -108,6 +109,31 @@ async def test_a_revoked_key_is_shown_masked(house: House, calls: list[FakeCall]
     await in_thread(keys.revoke, key, by=None)
     await until(lambda: bool(call.cut_by), 1.0)
     assert (call.cut_by[0].shown, other.cut_by) == (str(key), [])
+
+
+async def test_a_revoked_organisation_key_cuts_its_calls_and_no_others(
+    house: House, calls: list[FakeCall], listener: StopListener
+) -> None:
+    key, _ = await in_thread(organization_keys.issue, house.organization, by=None)
+    call, agents_own = FakeCall(house.agent.pk, None, key.pk), FakeCall(house.agent.pk, key.pk)
+    calls += [call, agents_own]
+    await in_thread(organization_keys.revoke, key, by=None)
+    await until(lambda: bool(call.cut_by), 1.0)
+    assert (call.cut_by[0].shown, agents_own.cut_by) == (str(key), [])
+
+
+async def test_a_lost_revocation_of_an_organisation_key_is_made_up(
+    house: House, calls: list[FakeCall], listener: StopListener, proxy: TcpProxy
+) -> None:
+    key, _ = await in_thread(organization_keys.issue, house.organization, by=None)
+    call = FakeCall(house.agent.pk, None, key.pk)
+    calls.append(call)
+    proxy.is_away = True
+    await until(lambda: listening(house) == 0)
+    await in_thread(organization_keys.revoke, key, by=None)
+    proxy.is_away = False
+    await until(lambda: bool(call.cut_by), 2 * stops.RETRY_SECONDS_MAX)
+    assert call.cut_by[0].shown == str(key)
 
 
 async def test_what_was_announced_while_postgresql_was_away_is_made_up(
@@ -169,6 +195,9 @@ async def test_a_notification_that_names_no_stop_is_passed_over(
     await until(lambda: bool(call.cut_by), 1.0)
 
 
-@pytest.mark.parametrize("stop", [Stop("agent", uuid4()), Stop("organization", uuid4()), Stop("key", 7, "awx_live_a…")])
+@pytest.mark.parametrize(
+    "stop",
+    [Stop("agent", uuid4()), Stop("organization", uuid4()), Stop("key", 7, "awx_live_a…"), Stop("organization_key", 7)],
+)
 def test_a_stop_is_read_as_it_was_sent(stop: Stop) -> None:
     assert stops.read_stop(stop.payload()) == stop

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from accounts.credentials import connect
 from accounts.models import AuditEntry
-from agents import callers, keys
+from agents import callers
+from agents.key_text import KeyRejected
 from agents.models import Agent, AgentKey, Balance, Budget, KeyMode
 from agents.money import PICO_PER_USD
 from tests import cast
@@ -181,7 +182,7 @@ def test_revoking_needs_the_name_and_ends_the_key() -> None:
     assert callers.caller_for(alice.live_key).key_id == key.id
     page = client.post(address, {"confirm": "support-triage"}, follow=True).content.decode()
     assert "is revoked" in page
-    with pytest.raises(keys.KeyRejected):
+    with pytest.raises(KeyRejected):
         callers.caller_for(alice.live_key)
     assert client.get(address).status_code == 404
 

@@ -39,7 +39,7 @@ LOG_LENGTH = 1_000
 CEILING_EXTRA_TOKENS = 64
 HANG_SECONDS = 3_600
 JSON = "application/json"
-_LEAKS = (b"awx_live_", b"awx_test_")
+_LEAKS = (b"awx_live_", b"awx_test_", b"awx_org_")
 
 
 class Fake:

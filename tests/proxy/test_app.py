@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agents import keys
+from agents import key_text, keys
 from agents.models import AgentKey
 from tests.proxy.stage import Stage, Worker, settled
 
@@ -94,7 +94,7 @@ def test_a_key_that_is_none_says_so(on: Stage, key: str, says: str) -> None:
 
 def test_a_key_with_the_right_form_that_nobody_has_is_unknown(on: Stage) -> None:
     body = "awx_live_" + "A" * 8 + "_" + "b" * 32
-    answer = on.post(body + keys._checksum(body), json=BODY)
+    answer = on.post(body + key_text._checksum(body), json=BODY)
     assert answer.status_code == 401
     assert "does not exist" in answer.json()["error"]["message"]
 

@@ -10,14 +10,25 @@ from uuid import UUID
 import pytest
 from django.db import OperationalError
 
-from agents.callers import Caller
-from agents.keys import KeyRejected
+from agents.callers import Caller, OwnKey
+from agents.created_agents import AgentRejected
+from agents.key_text import KeyRejected
 from agents.models import Guards
 from proxy import authenticate
 from proxy.authenticate import Authenticator
-from proxy.errors import KeyExpired, KeyMalformed, KeyRevoked, KeyUnknown, LedgerAway
+from proxy.claims import Claim
+from proxy.errors import (
+    AgentRequired,
+    AgentUnknown,
+    KeyAmbiguous,
+    KeyExpired,
+    KeyMalformed,
+    KeyRevoked,
+    KeyUnknown,
+    LedgerAway,
+)
 
-KEY = "awx_live_one"
+KEY = Claim("awx_live_one")
 CALLER = Caller(
     organization_id=UUID(int=1),
     organization_name="Acme",
@@ -49,7 +60,7 @@ class Database:
         self.count = 0
         self.answer: Caller | Exception = CALLER
 
-    def __call__(self, key: str) -> Caller:
+    def __call__(self, key: str, agent: str, daily_pico: int | None) -> Caller:
         self.count += 1
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -107,7 +118,7 @@ async def test_a_key_that_expires_is_asked_about_again(keys: Authenticator, data
     ("problem", "error"),
     [
         ("malformed", KeyMalformed), ("unknown", KeyUnknown), ("expired", KeyExpired), ("revoked", KeyRevoked),
-        ("archived", KeyRevoked), ("suspended", KeyRevoked),
+        ("archived", KeyRevoked), ("suspended", KeyRevoked), ("foreign", KeyMalformed), ("ambiguous", KeyAmbiguous),
     ],
 )  # fmt: skip
 async def test_a_rejection_says_why_and_is_remembered_for_a_moment(
@@ -118,6 +129,64 @@ async def test_a_rejection_says_why_and_is_remembered_for_a_moment(
         with pytest.raises(error):
             await keys.caller(KEY)
     assert database.count == 1
+
+
+async def test_one_organisation_key_is_another_caller_for_each_agent(keys: Authenticator, database: Database) -> None:
+    for _ in range(2):
+        for agent in ("researcher", "writer"):
+            await keys.caller(Claim("awx_org_one", agent))
+    assert database.count == 2
+
+
+async def test_a_callers_own_provider_key_is_part_of_no_memory(keys: Authenticator, database: Database) -> None:
+    mine, yours = (Claim("awx_live_one", own_key=OwnKey("openai", secret)) for secret in ("sk-mine", "sk-yours"))
+    first = await keys.caller(mine)
+    assert first.own_key == mine.own_key
+    assert (await keys.caller(yours)).own_key == yours.own_key
+    assert (await keys.caller(KEY)).own_key is None
+    assert database.count == 1
+    assert "sk-" not in repr((first.own_key, mine))
+
+
+async def test_a_stale_snapshot_with_a_key_of_its_own_is_reloaded(keys: Authenticator, database: Database) -> None:
+    claim = Claim("awx_live_one", own_key=OwnKey("openai", "sk-mine"))
+    stale = await keys.caller(claim)
+    database.answer = replace(CALLER, agent_version=2)
+    fresh = await keys.reloaded(claim, stale)
+    assert (fresh.agent_version, fresh.own_key) == (2, claim.own_key)
+    assert (await keys.reloaded(claim, stale)).agent_version == 2
+    assert database.count == 2
+
+
+@pytest.mark.parametrize("problem", ["not_allowed", "no_budget", "too_many", "archived", "suspended"])
+async def test_an_agent_that_is_not_there_is_named_with_what_to_do(
+    keys: Authenticator, database: Database, problem: str
+) -> None:
+    database.answer = AgentRejected(problem, "writer", new_agents_max=20)
+    for _ in range(2):
+        with pytest.raises(AgentUnknown) as caught:
+            await keys.caller(Claim("awx_org_one", "writer"))
+        assert caught.value.agent == "writer"
+        assert caught.value.hint
+    assert database.count == 1, "a flood of one id is a look-up now and then"
+
+
+async def test_a_call_that_names_no_agent_is_told_which_header_it_needs(
+    keys: Authenticator, database: Database
+) -> None:
+    database.answer = AgentRejected("missing")
+    with pytest.raises(AgentRequired) as caught:
+        await keys.caller(Claim("awx_org_one"))
+    assert caught.value.param == "X-AWX-Agent-ID"
+
+
+async def test_an_organisation_key_that_was_revoked_is_made_anew_on_its_own_page(
+    keys: Authenticator, database: Database
+) -> None:
+    database.answer = KeyRejected("revoked", "awx_org_ab12cd34…")
+    with pytest.raises(KeyRevoked) as caught:
+        await keys.caller(Claim("awx_org_one", "writer"))
+    assert caught.value.page == "the page of organisation keys"
 
 
 async def test_a_key_that_was_revoked_is_forgotten(keys: Authenticator, database: Database) -> None:
@@ -142,11 +211,11 @@ async def test_the_memory_is_bounded(keys: Authenticator, database: Database, mo
     monkeypatch.setattr(authenticate, "CALLERS_MAX", 10)
     monkeypatch.setattr(authenticate, "REJECTIONS_MAX", 10)
     for number in range(50):
-        await keys.caller(f"{KEY}{number}")
+        await keys.caller(Claim(f"awx_live_{number}"))
     database.answer = KeyRejected("unknown")
     for number in range(50, 100):
         with pytest.raises(KeyUnknown):
-            await keys.caller(f"{KEY}{number}")
+            await keys.caller(Claim(f"awx_live_{number}"))
     memory: Any = keys
     assert len(memory._callers) <= 10
     assert len(memory._rejections) <= 10

@@ -47,6 +47,7 @@ CASES: list[tuple[Refusal, int, str, bool]] = [
     (errors.Malformed(problem="'n' must be an integer", param="n"), 400, "false", False),
     (errors.KeyMissing(), 401, "false", False),
     (errors.KeyMalformed(), 401, "false", False),
+    (errors.KeyAmbiguous(), 401, "false", False),
     (errors.KeyUnknown(), 401, "false", False),
     (errors.KeyRevoked(shown="awx_live_ab12…"), 401, "false", False),
     (errors.KeyExpired(shown="awx_live_ab12…"), 401, "false", False),
