@@ -1,14 +1,17 @@
 """The real OpenAI client's responses through the proxy: made, streamed, kept, continued and asked for again."""
 
 import re
+import time
 from typing import Any
 
 import httpx
 import openai
 import pytest
+from django.db import connection, transaction
 
 from agents import keys
 from agents.models import KeyMode, StoredResponse
+from agents.money import usd_exact
 from tests.proxy.stage import PROVIDER_KEY, Stage, Worker, all_settled, connect_providers, sent_body, settled
 
 SAY = "Say hello [[tokens_out=50 cached=10 tokens_in=60]]"
@@ -322,9 +325,37 @@ def test_only_answers_that_nobody_keeps_come_from_the_cache(on: Stage) -> None:
     assert continued == ["miss", "miss"]
 
 
-def test_a_process_that_cannot_note_an_answer_lets_it_pass_and_refuses_to_continue_it(on: Stage) -> None:
+def test_the_end_of_an_answer_waits_for_its_note_and_no_longer_than_a_moment(on: Stage) -> None:
+    """A database that cannot write holds a stream's end back for a quarter of a second, and breaks nothing."""
     worker = on.worker()
-    on.fake.script(model="x" * 20)
-    made, _ = create(on, worker)
-    StoredResponse.objects.filter(response_id=made.id).delete()
-    assert refused(on, worker.key, previous_response_id=made.id).param == "previous_response_id"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE stored_response IN EXCLUSIVE MODE")
+        stream, _ = create(on, worker, input="Hello [[chunk_ms=10]]", stream=True)
+        came_at, made = {}, ""
+        for event in stream:
+            came_at[event.type] = time.monotonic()
+            made = event.response.id if event.type == "response.completed" else made
+        waited_seconds = came_at["response.completed"] - came_at["response.content_part.done"]
+        assert 0.2 < waited_seconds < 2
+        began = time.monotonic()
+        create(on, worker)  # nobody waits in vain a second time
+        assert time.monotonic() - began < 0.2
+        assert refused(on, worker.key, previous_response_id=made).param == "previous_response_id"
+    deadline = time.monotonic() + 10
+    while not StoredResponse.objects.filter(response_id=made).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    create(on, worker, input="More", previous_response_id=made)
+
+
+def test_an_estimate_reads_a_response_as_the_call_would_be_read(on: Stage) -> None:
+    worker = on.worker()
+    made, headers = create(on, worker, max_output_tokens=100)
+    body = {"model": "gpt-4o", "input": SAY, "max_output_tokens": 100}
+    told = on.post(worker.key, "/v1/estimate", json=body).json()
+    row = settled(headers["x-awx-call-id"])
+    assert (told["admitted"], told["output_tokens_max"]) == (True, 100)
+    assert told["ceiling"] == usd_exact(row.held_pico)
+    longer = on.post(worker.key, "/v1/estimate", json=body | {"previous_response_id": made.id}).json()
+    assert longer["input_tokens_max"] > told["input_tokens_max"] + made.usage.total_tokens
+    assert on.post(worker.key, "/v1/estimate", json=body | {"previous_response_id": "resp_0"}).status_code == 400
