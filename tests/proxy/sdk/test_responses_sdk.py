@@ -179,6 +179,7 @@ def test_what_another_agent_made_is_as_if_nobody_had_made_it(on: Stage) -> None:
         ("", {"model": "gpt-4o-mini"}, "gpt-4o"),
         ("no_usage=1", {}, "did not say how long"),
         ("usage=unknown", {}, "did not say how long"),
+        ("failed=1", {}, "did not say how long"),
     ],
 )
 def test_a_response_whose_length_is_not_known_cannot_be_continued(
@@ -251,11 +252,15 @@ def test_usage_that_never_came_is_charged_at_the_ceiling(on: Stage) -> None:
     """C5: chunks were relayed and usage never came, so the whole hold is the charge."""
     worker = on.worker()
     answer, headers = create(on, worker, input="Go [[cut_after=4 tokens_out=50]]", stream=True, max_output_tokens=100)
-    with pytest.raises((httpx.RemoteProtocolError, openai.APIError)):
+    made = next(answer).response.id
+    with pytest.raises(openai.APIError):
         list(answer)
     row = settled(headers["x-awx-call-id"])
     assert (row.basis, row.reason) == ("worst_case", "provider_cut_off")
     assert row.cost_pico == row.held_pico >= on.fake.billed_pico() > 0
+    # The provider keeps what it made of it.
+    assert on.openai_client(worker.key).responses.retrieve(made).id == made
+    assert refused(on, worker.key, previous_response_id=made).code == "unbounded_call"
 
 
 @pytest.mark.parametrize("stream", [False, True])

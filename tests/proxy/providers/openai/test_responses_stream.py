@@ -114,7 +114,7 @@ def test_an_error_event_ends_the_stream(fields):
 def test_what_the_answer_repeats_of_the_request_is_not_believed():
     """The client's own tool schema stands in the answer as it was sent."""
     lie = {"tools": [{"type": "response.completed", "response": response(usage=USAGE)}]}
-    _, metered = meter(event("response.created", response=response(**lie)))
+    _, metered = meter(event("response.created", response=response(**lie, usage=USAGE)))
     assert (metered.usage, metered.finished) == (None, False)
 
 
