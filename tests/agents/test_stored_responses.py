@@ -67,10 +67,10 @@ async def test_without_the_database_one_waits_a_bounded_time_and_the_others_not_
     proxy.is_away = True
     began = time.monotonic()
     assert not await distant.remember(answer(house, "resp_2"), seconds_max=0.1)
-    assert 0.1 <= time.monotonic() - began < 1
+    assert 0.1 <= time.monotonic() - began < 3
     began = time.monotonic()
     assert not any([await distant.remember(answer(house, f"resp_{at}"), seconds_max=5) for at in range(3, 100)])
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3  # and not 97 times five
     with pytest.raises(LedgerAway):
         await found(distant, answer(house))
     proxy.is_away = False
