@@ -34,7 +34,7 @@ class _Answer:
 
     def take_event(self, event: JsonObject) -> None:
         """One event of a stream."""
-        kind, response = event.get("type"), event.get("response")
+        kind, response = _text(event.get("type")), event.get("response")
         if kind == "error":
             self._error = _error_text(event.get("error") or event)
         elif kind == "response.output_item.done":
@@ -57,8 +57,10 @@ class _Answer:
 
     def metered(self, *, is_stream: bool) -> Metered:
         """All of it, with the usage read."""
+        if not self._ended:
+            return self._unfinished()
         problem, reading = None, None
-        told = self._response.get("usage") if self._ended else None
+        told = self._response.get("usage")
         try:
             if isinstance(told, dict):
                 reading = read_usage("openai", "responses", told, self._context())
@@ -72,12 +74,25 @@ class _Answer:
             served_model=_text(self._response.get("model")),
             provider_id=_text(self._response.get("id")),
             finish_reason=self._finish_reason(),
-            tool_call_count=sum(self._count(kind) for kind in CLIENT_CALLS),
-            finished=self._ended and not (is_stream and self._error is not None),
+            tool_call_count=self._client_calls(),
+            finished=not (is_stream and self._error is not None),
             error=self._error,
             problem=problem or (None if usage is not None else "the answer holds no usage"),
             raw_usage=told if isinstance(told, dict) and (usage is None or usage.unknown_keys) else None,
         )
+
+    def _unfinished(self) -> Metered:
+        """What is known of an answer before its end; asked often while a stream runs."""
+        return Metered(
+            served_model=_text(self._response.get("model")),
+            provider_id=_text(self._response.get("id")),
+            tool_call_count=self._client_calls(),
+            error=self._error,
+            problem="the answer ended before its usage",
+        )
+
+    def _client_calls(self) -> int:
+        return sum(_text(item.get("type")) in CLIENT_CALLS for item in self._items.values()) if self._items else 0
 
     def _context(self) -> JsonObject:
         return {
@@ -92,7 +107,7 @@ class _Answer:
         if told is not None:
             return told
         searches = (item for item in self._items.values() if item.get("type") == "web_search_call")
-        return sum(_part(item, "action").get("type") not in _FREE_ACTIONS for item in searches)
+        return sum(_text(_part(item, "action").get("type")) not in _FREE_ACTIONS for item in searches)
 
     def _count(self, kind: str) -> int:
         return sum(item.get("type") == kind for item in self._items.values())
@@ -106,8 +121,6 @@ class _Answer:
         return replace(usage, unknown_keys=(*usage.unknown_keys, *names)) if names else usage
 
     def _finish_reason(self) -> str | None:
-        if not self._ended:
-            return None
         reason = _part(self._response, "incomplete_details").get("reason")
         return _text(reason) or _text(self._response.get("status"))
 

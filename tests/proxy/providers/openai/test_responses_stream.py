@@ -157,6 +157,14 @@ def test_impossible_usage_is_no_usage(usage):
     assert metered.problem
 
 
+def test_types_that_are_no_words_are_passed_over():
+    odd = [{"type": []}, {"type": {"a": 1}}, {"type": "web_search_call", "action": {"type": []}}, 5, None]
+    _, metered = meter(event("response.created", response=response(output=odd)) + end(output=odd))
+    assert (metered.tool_call_count, dict(metered.usage.tools)) == (0, {"web_search": 1})
+    _, metered = meter(b'data: {"type":"response.completed","response":{},"type":[]}\n\n')
+    assert (metered.finished, metered.error) == (False, None)
+
+
 def test_long_cache_writes_are_told_apart_by_the_answer_or_by_the_request():
     details = {"cached_tokens": 0, "cache_write_tokens": 30}
     split = {"ttl_12h_tokens": 20, "ttl_30m_tokens": 10}
