@@ -26,7 +26,7 @@ async def handle_stored(process: Process, incoming: Incoming, route: Route) -> R
 
     Raises NotFound, in the same words, for what nobody made, what another agent made and what the sandbox said.
     """
-    caller = incoming.caller = await process.keys.caller(incoming.key, fresh_seconds=FRESH_SECONDS)
+    caller = incoming.caller = await process.keys.caller(incoming.claim, fresh_seconds=FRESH_SECONDS)
     if caller.paused:
         raise AgentPaused(agent=caller.agent_name)
     _refuse_stream(incoming)

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Answers that providers keep, by the agent that made them."""
 
-    dependencies = [("agents", "0009_cached_rows")]
+    dependencies = [("agents", "0010_organization_keys")]
 
     operations = [
         migrations.CreateModel(
