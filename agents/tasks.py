@@ -29,3 +29,9 @@ def keep_partitions() -> None:
 def purge_balances() -> None:
     """Forget balances of subjects that have been quiet for long."""
     purge.purge()
+
+
+@shared_task(ignore_result=True)
+def purge_responses() -> None:
+    """Forget answers that their providers keep no more."""
+    purge.purge_responses()

@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime
 
 from accounts.ids import uuid7
-from proxy import call, selfservice
+from proxy import call, selfservice, stored
 from proxy.errors import BodyTooLarge, BudgetRefusal, Overloaded, ProviderNotConnected, Refusal, render
 from proxy.incoming import ClientGone, Incoming, Receive, Scope, Send
 from proxy.process import PROVIDERS_PAGE, Process, process_from_settings
@@ -92,6 +92,8 @@ async def _route(incoming: Incoming) -> Reply:
     )
     if route.endpoint.name in _MODELS:
         return await selfservice.handle_models(process, incoming, route)
+    if route.endpoint.stored:
+        return await stored.handle_stored(process, incoming, route)
     if route.endpoint.priced:
         return await call.handle_call(process, incoming, route)
     return await call.handle_free_call(process, incoming, route)

@@ -6,7 +6,7 @@ from functools import partial
 
 from agents.callers import Caller
 from agents.ledger import RefusalRow, Stale
-from proxy import admission, allowance, narrowing, planning, relay, replay
+from proxy import admission, allowance, chains, narrowing, planning, relay, replay
 from proxy.admission import Admission
 from proxy.errors import AgentPaused, BudgetRefusal, LedgerAway, Overloaded, Refusal
 from proxy.errors.table import TABLE
@@ -64,6 +64,7 @@ async def handle_free_call(process: Process, incoming: Incoming, route: Route) -
         raise AgentPaused(agent=caller.agent_name)
     body = await incoming.body()
     request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
+    request = await chains.with_prior(process, caller, route, request)
     plan = planning.free_plan(process.prices, caller, route, request)
     return await relay.forward_free(process, plan, incoming.headers)
 
@@ -112,6 +113,7 @@ async def _admit(
 async def _plan(process: Process, caller: Caller, route: Route, request: ModelRequest, names: Names) -> Plan:
     """Bound the call within what its agent may do; raises the refusals that need no ledger."""
     allowance.check_names(caller, names)
+    request = await chains.with_prior(process, caller, route, request)
     seconds_max = process.limits.time_outs.total_seconds
     plan = planning.make_plan(process.prices, caller, route, request, now=datetime.now(UTC), seconds_max=seconds_max)
     return await narrowing.within_limits(process, plan)

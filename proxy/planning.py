@@ -169,6 +169,11 @@ def free_plan(prices: Prices, caller: Caller, route: Route, request: ModelReques
     caller = caller.with_own_key(request.model)
     target = choose_target(prices, caller, route, request.model)
     allowance.check_model(caller, target)
+    return free_plan_for(prices, caller, route, request, target)
+
+
+def free_plan_for(prices: Prices, caller: Caller, route: Route, request: ModelRequest, target: Target) -> Plan:
+    """The same where it is known who answers."""
     outgoing = registry.surface_of(route.endpoint).prepare(request, target)
     return Plan(caller, route, request, target, outgoing, (), 0, False, 0, _NOTHING, 0, prices.version)
 

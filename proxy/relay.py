@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from agents.ledger.faults import fault
 from proxy.admission import Admission
 from proxy.bill import Bill
+from proxy.chains import Note
 from proxy.channel import Channel
 from proxy.errors import Refusal, UpstreamCut, UpstreamKeyRejected, render_stream_error
 from proxy.guards.cache import Keeper
@@ -70,6 +71,7 @@ class _Pump:
         self._surface = registry.surface_of(admission.plan.route.endpoint)
         self._head = head
         self._keeper = keeper
+        self._note = Note(process.ledger, admission.plan)
         self._bill = Bill(process.ledger, process.prices, admission)
         self._running = process.running.enter(admission.call_id, admission.plan.caller)
 
@@ -147,6 +149,7 @@ class _Pump:
         self._bill.note_first_byte()
         metered = self._surface.read_answer(self._request, body)
         cost_pico = self._bill.charge(metered)
+        await self._note.take(metered)
         self._answer(Reply(answer.status, [*headers_for_client(answer), cost_header(cost_pico)], body))
         self._copy(body)
         await self._keep(answer, metered, cost_pico)
@@ -158,6 +161,7 @@ class _Pump:
             reason = await self._pass_on(answer, meter, channel)
             metered = meter.finish()
             cost_pico = self._bill.charge(metered, reason=reason or _incomplete(metered))
+            await self._note.take(metered)
             if not metered.finished and metered.error is None:
                 await channel.put(self._error_event(UpstreamCut(provider=self._plan.target.provider)))
         except Exception:
@@ -177,6 +181,7 @@ class _Pump:
                 fault("mid_stream")
                 if seen := meter.feed(chunk):
                     self._copy(seen)
+                    await self._note_end(meter)
                     await channel.put(seen)
         except CutOff as failed:
             return failed.reason
@@ -184,6 +189,11 @@ class _Pump:
             self._copy(rest)
             await channel.put(rest)
         return ""
+
+    async def _note_end(self, meter: StreamMeter) -> None:
+        """Note an answer that its provider keeps, once it has said how it ended and before its client reads that."""
+        if not self._note.is_taken and ((metered := meter.finish()).finished or metered.error is not None):
+            await self._note.take(metered)
 
     def _cut_stream(self, meter: StreamMeter, channel: Channel) -> bytes:
         """Charge what a cancelled stream has told (docs/proxy.md); returns the event that tells its client of a stop.

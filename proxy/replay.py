@@ -27,9 +27,12 @@ def is_on(caller: Caller) -> bool:
 
 
 def place_for(process: Process, plan: Plan, client_headers: Mapping[str, str]) -> Place | None:
-    """Where the answer to this call is kept; None where none is."""
-    caller = plan.caller
-    if not is_on(caller):
+    """Where the answer to this call is kept; None where none is.
+
+    An answer that its provider keeps has an id, which belongs to one agent; and what it continues may be gone.
+    """
+    caller, request = plan.caller, plan.request
+    if not is_on(caller) or request.keeps or request.previous_id:
         return None
     return place_of(
         caller.organization_id,
@@ -38,7 +41,7 @@ def place_for(process: Process, plan: Plan, client_headers: Mapping[str, str]) -
         provider=plan.target.provider,
         model=plan.target.model,
         base_url=base_url_of(process, plan),
-        wants_usage=plan.request.wants_usage,  # else it is cut out of what the client receives
+        wants_usage=request.wants_usage,  # else it is cut out of what the client receives
         headers={name: client_headers.get(name, "") for name in _HEADERS},
     )
 

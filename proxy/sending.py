@@ -73,7 +73,7 @@ async def ask_provider(process: Process, plan: Plan, client_headers: Mapping[str
         plan.route.endpoint.method,
         url_of(base_url_of(process, plan), plan),
         headers.to_provider(client_headers, key_headers, plan.outgoing.content_type),
-        body,
+        None if plan.route.is_read else body,
     )
 
 

@@ -24,6 +24,7 @@ TIMETABLE = {
     "agents.tasks.watch_agents": 60,
     "agents.tasks.keep_partitions": 3_600,
     "agents.tasks.purge_balances": 3_600,
+    "agents.tasks.purge_responses": 3_600,
     "alerts.tasks.audit_books": 3_600,
 }
 

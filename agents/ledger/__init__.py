@@ -14,6 +14,7 @@ from agents.ledger.faults import InjectedFault, fault
 from agents.ledger.reservation import Reservation
 from agents.ledger.service import Ledger
 from agents.ledger.stops import Stop, StopListener
+from agents.ledger.stored import StoredAnswer
 from agents.ledger.terms import (
     Ask,
     BudgetFacts,
@@ -46,6 +47,7 @@ __all__ = [
     "Stale",
     "Stop",
     "StopListener",
+    "StoredAnswer",
     "TooManySubjects",
     "fault",
 ]

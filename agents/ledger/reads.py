@@ -9,6 +9,7 @@ import psycopg
 
 from agents.ledger import connection as connections
 from agents.ledger.errors import LedgerAway
+from agents.ledger.stored import StoredAnswer
 from agents.ledger.terms import BudgetFacts, CallState, SessionFacts
 from agents.ledger.wire import to_json
 
@@ -87,6 +88,16 @@ FROM (SELECT c.call_id, c.seq, c.status, c.held_pico, c.provider, c.model, c.res
 WHERE seq = 0
 """
 
+STORED = """
+SELECT provider, model, input_tokens, output_tokens FROM stored_response
+WHERE agent_id = %(agent)s AND practice = %(practice)s AND response_id = %(response)s
+  AND organization_id = %(organization)s AND expires_at > ledger_clock()
+"""
+FORGET = """
+DELETE FROM stored_response
+WHERE agent_id = %(agent)s AND practice = %(practice)s AND response_id = %(response)s RETURNING id
+"""
+
 
 class Reader:
     """One question at a time; a lost connection is opened again."""
@@ -160,6 +171,23 @@ class Reader:
             for row in await self._fetch(query, values):
                 return _state(row)
         return None
+
+    async def stored_answer(
+        self, response_id: str, organization_id: UUID, agent_id: UUID, *, practice: bool
+    ) -> StoredAnswer | None:
+        """Return an answer that a provider keeps, None unless this agent made it."""
+        names = {"organization": organization_id, "agent": agent_id, "practice": practice, "response": response_id}
+        for provider, model, read, written in await self._fetch(STORED, names):
+            return StoredAnswer(
+                organization_id=organization_id, agent_id=agent_id, practice=practice, response_id=response_id,
+                provider=provider, model=model, input_tokens=read, output_tokens=written,
+            )  # fmt: skip
+        return None
+
+    async def forget_answer(self, answer: StoredAnswer) -> None:
+        """Forget an answer that its provider keeps no more."""
+        names = {"agent": answer.agent_id, "practice": answer.practice, "response": answer.response_id}
+        await self._fetch(FORGET, names)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -14,6 +14,7 @@ from agents.ledger.connection import conninfo_of_django
 from agents.ledger.errors import LedgerAway
 from agents.ledger.faults import fault
 from agents.ledger.reads import Reader
+from agents.ledger.stored import StoredAnswer, StoredResponses
 from agents.ledger.terms import (
     USD_PICO_MAX,
     Ask,
@@ -54,6 +55,7 @@ class Ledger:
         self.upkeep = Upkeep(conninfo, self.owner)
         self.batcher = Batcher(conninfo, self.owner, bury=self.upkeep.bury)
         self._reader = Reader(conninfo)
+        self._stored = StoredResponses(conninfo)
         self._tasks: list[asyncio.Task[None]] = []
         self._running: dict[UUID, tuple[Row, int]] = {}
         self._stopping = False
@@ -61,7 +63,7 @@ class Ledger:
     async def start(self) -> None:
         """Begin to work; while PostgreSQL is away this keeps trying in the background."""
         self.batcher.poke()
-        for work in (self.batcher.run(), self.upkeep.run(self.batcher), self._watch()):
+        for work in (self.batcher.run(), self.upkeep.run(self.batcher), self._stored.run(), self._watch()):
             self._tasks.append(asyncio.create_task(self._for_ever(work)))
 
     async def stop(self, grace_seconds: float = STOP_SECONDS) -> None:
@@ -71,13 +73,14 @@ class Ledger:
             async with asyncio.timeout(grace_seconds):
                 await self.drain()
                 await self.upkeep.write_refusals()
+                await self._stored.write()
                 await self.upkeep.give_back_lease()
         except (psycopg.Error, OSError, TimeoutError) as error:
             logger.warning("The ledger stopped without PostgreSQL; what it still held will expire: %r", error)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for part in (self.batcher, self.upkeep, self._reader):
+        for part in (self.batcher, self.upkeep, self._stored, self._reader):
             await part.close()
 
     async def drain(self) -> None:
@@ -132,6 +135,11 @@ class Ledger:
         """Book a call that the cache answered, some time soon."""
         self.upkeep.refusals.add(cached, asyncio.get_running_loop().time())
 
+    async def remember(self, answer: StoredAnswer, *, seconds_max: float) -> bool:
+        """Note an answer that its provider keeps; returns whether the note was written in time."""
+        fault("before_remember")
+        return await self._stored.remember(answer, seconds_max=seconds_max)
+
     # Questions
 
     async def is_current(
@@ -170,6 +178,16 @@ class Ledger:
     async def call_state(self, call_id: UUID, agent_id: UUID) -> CallState | None:
         """Return a call of that agent, running or ended; None when it has no such call."""
         return await self._reader.call_state(call_id, agent_id)
+
+    async def stored_answer(
+        self, response_id: str, organization_id: UUID, agent_id: UUID, *, practice: bool
+    ) -> StoredAnswer | None:
+        """Return the answer of that id that a provider keeps, None unless this agent made it."""
+        return await self._reader.stored_answer(response_id, organization_id, agent_id, practice=practice)
+
+    async def forget_answer(self, answer: StoredAnswer) -> None:
+        """Its provider keeps it no more."""
+        await self._reader.forget_answer(answer)
 
     def _end(self, call_id: UUID, status: str, end: CallEnd) -> asyncio.Future[str]:
         fault("before_settle")

@@ -8,6 +8,7 @@ from agents.models.guards import CustomRate, GuardEvent, GuardRule, Guards, Rule
 from agents.models.mark import Mark, database_now
 from agents.models.organization_key import OrganizationKey
 from agents.models.reservation import OwnerLease, Reservation
+from agents.models.stored import StoredResponse
 from agents.models.usage import DailyUsage, HourlyUsage
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Reservation",
     "RuleMode",
     "Scope",
+    "StoredResponse",
     "Unit",
     "Window",
     "database_now",

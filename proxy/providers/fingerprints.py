@@ -11,9 +11,12 @@ FINGERPRINT_BYTES = 8
 SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
-def facts_of(body: bytes, parsed: dict[str, Any], *, system: list[Any]) -> CallFacts:
-    """The facts of a request. system: contents of its system prompt, texts or blocks."""
-    messages = parsed.get("messages") or [None]
+def facts_of(body: bytes, parsed: dict[str, Any], *, system: list[Any], messages: list[Any] | None = None) -> CallFacts:
+    """The facts of a request.
+
+    system: contents of its system prompt, texts or blocks. messages: where they are not under that name in the body.
+    """
+    messages = messages or parsed.get("messages") or [None]
     return CallFacts(
         system_prompt_bytes=sum(map(_text_bytes, system)),
         body_fingerprint=fingerprint(body),

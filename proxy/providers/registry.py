@@ -7,13 +7,13 @@ from urllib.parse import parse_qsl, urlencode
 from proxy.errors import Dialect, UnknownPath, UnsupportedEndpoint
 from proxy.providers.anthropic import manners as anthropic
 from proxy.providers.anthropic import messages
-from proxy.providers.openai import chat
+from proxy.providers.openai import chat, responses
 from proxy.providers.openai import manners as openai
 from proxy.providers.shape import Endpoint, Manners, Route, Surface
 
 # A new surface is one more line here; a new dialect has manners as well.
 _MANNERS: tuple[Manners, ...] = (openai, anthropic)
-_SURFACES: tuple[Surface, ...] = (chat, messages)
+_SURFACES: tuple[Surface, ...] = (chat, responses, messages)
 
 _MANNERS_OF: Mapping[Dialect, Manners] = MappingProxyType({manners.DIALECT: manners for manners in _MANNERS})
 _SURFACE_OF: Mapping[Endpoint, Surface] = MappingProxyType(
@@ -25,12 +25,12 @@ _ENDPOINTS = (*_SURFACE_OF, *(endpoint for manners in _MANNERS for endpoint in m
 _ALIASES = (("/v1/messages/v1/", "/v1/"), ("/v1/v1/", "/v1/"))
 
 QUERY_FIELDS_MAX = 50
-QUERY_NAMES = frozenset({"beta", "limit", "after", "after_id", "before_id", "order"})
+QUERY_NAMES = frozenset({"beta", "limit", "after", "after_id", "before_id", "order", "include", "include[]"})
 
 # Known endpoints whose calls we cannot bound yet: prefixes below /proxy.
 UNSUPPORTED = (
     "/v1/completions",
-    "/v1/responses",
+    "/v1/responses",  # what is left of it: compact, cancel, a list of them
     "/v1/embeddings",
     "/v1/moderations",
     "/v1/images",

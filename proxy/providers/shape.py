@@ -19,7 +19,8 @@ class Endpoint:
 
     name: "chat", "responses", "messages", "count_tokens", "models" …: also the endpoint kind in the book.
     path: below /proxy; upstream_path: below the provider's base URL for the dialect ({id}: one item's id).
-    priced: False for endpoints that cost nothing: no reservation is made.
+    priced: False for endpoints that cost nothing: no reservation is made. stored: its item is an answer that the
+    provider keeps, for the agent that made it alone.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Endpoint:
     path: str
     upstream_path: str
     priced: bool = True
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class ModelRequest:
     hosted_tools: uses at most, by fee name, of the tools that the provider runs itself; 0 where the body names no
     bound. Before `prepare` each has one.
     user: the end user the body names, if any.
+    keeps: the provider keeps the answer under its id. previous_id: the kept answer that it continues.
     """
 
     endpoint: Endpoint
@@ -126,6 +129,8 @@ class ModelRequest:
     hosted_tools: Mapping[str, int] = field(default_factory=dict)
     hidden: Hidden = field(default_factory=Hidden)
     user: str | None = None
+    keeps: bool = False
+    previous_id: str = ""
     facts: CallFacts = field(default_factory=CallFacts)
 
     @property

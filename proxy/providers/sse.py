@@ -1,5 +1,7 @@
 """Server-sent events as bytes: whole lines out of chunks that are cut anywhere."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -43,6 +45,36 @@ class Lines:
             return b""
         self._overlong = True
         return self.rest()
+
+
+class Watch:
+    """Reads a stream that passes as it comes: the events of lines that hold a marker.
+
+    markers: what no text of the answer can look like. take: is given each such event.
+    """
+
+    def __init__(self, markers: re.Pattern[bytes], take: Callable[[dict[str, Any]], None]) -> None:
+        self._markers = markers
+        self._take = take
+        self._lines = Lines()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take bytes from the provider; the client may see all of them."""
+        self._read(self._lines.feed(chunk)[1])
+        return chunk
+
+    def flush(self) -> bytes:
+        """Read the unfinished last line; its bytes have passed."""
+        self._read(self._lines.rest())
+        return b""
+
+    def _read(self, whole: bytes) -> None:
+        if not self._markers.search(whole):
+            return
+        for line in whole.split(b"\n"):
+            event = object_of(line) if self._markers.search(line) else None
+            if event is not None:
+                self._take(event)
 
 
 def data_of(line: bytes) -> bytes | None:

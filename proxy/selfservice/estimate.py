@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.ledger import BudgetFacts, BudgetRefused
 from agents.money import usd_exact
-from proxy import allowance, narrowing, planning
+from proxy import allowance, chains, narrowing, planning
 from proxy.admission import SHRINKING_UNITS, caps_of, refusal_of
 from proxy.errors import AgentPaused, Dialect, Refusal
 from proxy.errors.render import message
@@ -15,19 +15,23 @@ from proxy.names import Names, named_budgets, read_names
 from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
+from proxy.providers.parsing import parse_object
 from proxy.reply import Reply
 from proxy.selfservice.answers import budget_object, caller_of, json_reply
 
 _PATHS = {Dialect.ANTHROPIC: "/v1/messages", Dialect.OPENAI: "/v1/chat/completions"}
+_RESPONSES = "/v1/responses"
 
 
 async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
     """Read, bound and price as for a call; raises the refusals that need no budget."""
     caller = caller_of(incoming)
-    route = registry.find_route("POST", _PATHS[incoming.dialect], incoming.headers)
-    request = registry.surface_of(route.endpoint).read_request(route, await incoming.body(), incoming.headers)
+    body = await incoming.body()
+    route = registry.find_route("POST", _path_of(incoming.dialect, body), incoming.headers)
+    request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
     names = read_names(incoming.headers, caller, body_user=request.user)
     allowance.check_names(caller, names)
+    request = await chains.with_prior(process, caller, route, request)
     plan = planning.make_plan(
         process.prices, caller, route, request, now=datetime.now(UTC),
         seconds_max=process.limits.time_outs.total_seconds,
@@ -49,6 +53,15 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
             "budgets": [budget_object(facts, caller) for facts in balances],
         }
     )
+
+
+def _path_of(dialect: Dialect, body: bytes) -> str:
+    """The endpoint that a body is for; only OpenAI's dialect leaves it open, where chats have messages."""
+    if dialect is Dialect.OPENAI and b'"input"' in body:
+        said, _ = parse_object(body)
+        if "input" in said and "messages" not in said:
+            return _RESPONSES
+    return _PATHS[dialect]
 
 
 def _refusal(plan: Plan, names: Names, balances: list[BudgetFacts]) -> Refusal | None:

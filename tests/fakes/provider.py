@@ -30,7 +30,7 @@ from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by path as well as by name
 
-from tests.fakes import anthropic_api, openai_api
+from tests.fakes import anthropic_api, openai_api, responses_api
 from tests.fakes.prices import Tokens, cost_usd, dearest
 from tests.fakes.script import Script, read_script
 
@@ -103,6 +103,32 @@ async def count_tokens(request: web.Request) -> web.StreamResponse:
     return _json(orjson.dumps({"input_tokens": len(await request.read()) // 4 + 8}), anthropic_api.headers())
 
 
+async def responses(request: web.Request) -> web.StreamResponse:
+    """POST /v1/responses."""
+    return await _call(request, responses_api)
+
+
+async def response_tokens(request: web.Request) -> web.Response:
+    """POST /v1/responses/input_tokens: free."""
+    body = await _admit(request, responses_api)
+    if isinstance(body, web.Response):
+        return body
+    return _json(responses_api.count(body, len(await request.read())), responses_api.headers())
+
+
+async def kept_response(request: web.Request) -> web.Response:
+    """GET and DELETE /v1/responses/{id}, GET /v1/responses/{id}/input_items: free."""
+    refused = _refused(request, await request.read(), responses_api)
+    if refused is not None:
+        return refused
+    name = request.match_info["name"]
+    items = request.path.endswith("/input_items")
+    body = responses_api.delete(name) if request.method == "DELETE" else responses_api.kept(name, items=items)
+    if body is None:
+        return _json(responses_api.error(404), responses_api.headers(), 404)
+    return _json(body, responses_api.headers())
+
+
 async def models(request: web.Request) -> web.Response:
     """GET /v1/models and /v1/models/{id}, in the dialect of the headers."""
     api = anthropic_api if "anthropic-version" in request.headers else openai_api
@@ -120,7 +146,9 @@ async def _call(request: web.Request, api: ModuleType) -> web.StreamResponse:
     if isinstance(body, web.Response):
         return body
     received_bytes = len(await request.read())
-    script = read_script(fake.script, request.headers.get("x-fake-script", ""), body.get("messages"))
+    script = read_script(
+        fake.script, request.headers.get("x-fake-script", ""), body.get("messages") or responses_api.messages(body)
+    )
     status = int(script.get("status", 0)) or api.problem(body)
     fake.counters["open"] += 1
     fake.in_work[id(request)] = request
@@ -309,6 +337,11 @@ def make_app(fake: Fake) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app[FAKE] = fake
     app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_post("/v1/responses", responses)
+    app.router.add_post("/v1/responses/input_tokens", response_tokens)
+    app.router.add_get("/v1/responses/{name}", kept_response)
+    app.router.add_get("/v1/responses/{name}/input_items", kept_response)
+    app.router.add_delete("/v1/responses/{name}", kept_response)
     app.router.add_post("/v1/messages", messages)
     app.router.add_post("/v1/messages/count_tokens", count_tokens)
     app.router.add_get("/v1/models", models)

@@ -27,7 +27,8 @@ overrules the standing script.
                         dearest rate, output = the request's bound; more than a counted bound allows
     tier=NAME model=NAME        the tier and model that the answer names
     speed=fast geo=us           Anthropic's echoes
-    searches=N          Anthropic: searches of the web, at most the request's max_uses
+    searches=N          Anthropic and Responses: searches of the web, at most the request's max_uses or max_tool_calls
+    failed=1            Responses: the answer ends as failed
     tool_calls=N        the answer calls N tools          refusal=1  Anthropic: refuse before any output
     text=WORD           the word the answer repeats (default "word")
     drip=N              write the body N bytes at a time  crlf=1 comments=1  odd but legal event streams

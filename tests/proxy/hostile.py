@@ -34,6 +34,7 @@ class Form:
 _ASK = "How long is a piece of string? seed-%d."
 FORMS = (
     Form("/v1/chat/completions", "openai", "gpt-4o-mini", {"max_tokens": 60, "messages": _ASK}),
+    Form("/v1/responses", "openai", "gpt-5-mini", {"max_output_tokens": 60, "input": _ASK}),
     Form("/v1/messages", "anthropic", "claude-haiku-4-5", {"max_tokens": 60, "messages": _ASK}),
 )
 # The fields that hold the question, and what it looks like there.

@@ -161,7 +161,9 @@ def test_an_unknown_path_names_the_right_base_url(
     assert f"{on.server.address}{base}" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/v1/files", "/v1/batches", "/v1/realtime", "/v1/assistants", "/v1/responses"])
+@pytest.mark.parametrize(
+    "path", ["/v1/files", "/v1/batches", "/v1/realtime", "/v1/assistants", "/v1/responses/compact"]
+)
 def test_a_known_endpoint_that_cannot_be_bounded_is_refused(on: Stage, worker: Worker, path: str) -> None:
     answer = on.post(worker.key, path, json=BODY)
     assert answer.status_code == 403

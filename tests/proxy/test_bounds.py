@@ -17,7 +17,7 @@ from agents.pricing import Circumstances, UnpricedFeature, Usage, ceiling_pico, 
 from proxy import bounds
 from proxy.errors import Dialect, OutputTooLong, Refusal
 from proxy.providers.anthropic import messages
-from proxy.providers.openai import chat
+from proxy.providers.openai import chat, responses
 from proxy.providers.shape import Route
 from proxy.providers.targets import BUILT_IN, OPENAI
 
@@ -148,6 +148,33 @@ def conversations(draw):
     return body | draw(st.fixed_dictionaries({}, optional=optional))
 
 
+@st.composite
+def answers(draw):
+    model = draw(st.sampled_from(["gpt-4o", "gpt-4o-mini", "gpt-5-mini", "gpt-6.1-sol", "gpt-5.6-sol"]))
+    parts = [{"type": "input_text", "text": draw(texts)}]
+    for width, height in draw(st.lists(sizes, max_size=2)):
+        parts.append({"type": "input_image", "image_url": f"data:image/png;base64,{png(width, height)}"})
+    items = [
+        {"type": "message", "role": "user", "content": parts},
+        {"type": "function_call", "call_id": "c", "name": draw(texts), "arguments": draw(texts)},
+        {"type": "function_call_output", "call_id": "c", "output": draw(texts)},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": draw(texts) + "x"},
+    ]
+    optional = {
+        "max_output_tokens": st.integers(16, 20_000),
+        "instructions": texts,
+        "service_tier": st.sampled_from(["default", "auto", "flex", "priority"]),
+        "tools": st.lists(
+            st.fixed_dictionaries({"type": st.just("function"), "name": texts, "parameters": schemas}), max_size=2
+        ),
+        "text": st.fixed_dictionaries({"format": schemas}),
+        "prompt_cache_options": st.fixed_dictionaries({"ttl": st.sampled_from(["30m", "12h"])}),
+        "stream": st.booleans(),
+        "store": st.booleans(),
+    }
+    return {"model": model, "input": items} | draw(st.fixed_dictionaries({}, optional=optional))
+
+
 def adversarial_tokens(value):
     """A tokenizer that makes a token of each byte of normalised text and adds framing of its own."""
     if isinstance(value, str):
@@ -164,8 +191,10 @@ def adversarial_tokens(value):
 def patches(body, pixels):
     """Image tokens without any limit of the provider's, at the dearest published multiplier."""
     total = 0
-    for part in body["messages"][0]["content"]:
-        data = part.get("image_url", {}).get("url", "").partition(",")[2] or part.get("source", {}).get("data")
+    for part in (body.get("messages") or body["input"])[0]["content"]:
+        named = part.get("image_url", {})
+        url = named if isinstance(named, str) else named.get("url", "")
+        data = url.partition(",")[2] or part.get("source", {}).get("data")
         if data:
             width, height = struct.unpack_from(">II", base64.b64decode(data), 16)
             total += -(-width // pixels) * -(-height // pixels)
@@ -198,8 +227,10 @@ def worst(module, endpoint, body, *, image_tokens):
         return None
     sent = orjson.loads(outgoing.send(cap))
     predicted = adversarial_tokens((sent.get("prediction") or {}).get("content") or "")
-    tokens = adversarial_tokens(sent["messages"]) + adversarial_tokens(sent.get("tools") or []) + image_tokens + 60
-    tokens += adversarial_tokens(sent.get("system") or "") + (804 if sent.get("tools") and module is messages else 0)
+    said = sent.get("messages") or sent["input"]
+    tokens = adversarial_tokens(said) + adversarial_tokens(sent.get("tools") or []) + image_tokens + 60
+    tokens += sum(adversarial_tokens(sent.get(name) or "") for name in ("system", "instructions", "text"))
+    tokens += 804 if sent.get("tools") and module is messages else 0
     output = (cap + predicted) * request.choices
     return ceiling, max(dearest_bills(row, request, body, input_tokens=tokens, output_tokens=output))
 
@@ -211,6 +242,15 @@ def test_no_chat_can_cost_more_than_its_ceiling(body):
     limit = 10_000 if body["model"] == "gpt-5-mini" else 10**9
     images = 0 if tiled else min(patches(body, 32), limit)
     found = worst(chat, chat.CHAT, body, image_tokens=images)
+    assert found is None or found[1] <= found[0]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(answers())
+def test_no_response_can_cost_more_than_its_ceiling(body):
+    limit = 10_000 if body["model"] == "gpt-5-mini" else 10**9
+    images = 0 if body["model"].startswith("gpt-4o") else min(patches(body, 32), limit)
+    found = worst(responses, responses.RESPONSES, body, image_tokens=images)
     assert found is None or found[1] <= found[0]
 
 
@@ -238,3 +278,13 @@ def test_the_worked_examples_of_reservations(model, size, fields, wanted):
     bound = chat.prepare(request, OPENAI.target(model, Dialect.OPENAI)).bound(request.output_cap)
     rows = current_book().rows_between("openai", model, NOW, NOW)
     assert usd_exact(ceiling_pico(rows, bound, request.tiers, request.speed, request.geo)) == wanted
+
+
+def test_the_worked_example_of_a_response_that_searches():
+    """docs/pricing.md: gpt-5 with five searches reads up to six windows of 272,000 tokens."""
+    body = {"model": "gpt-5", "input": "hi", "tools": [{"type": "web_search"}], "max_tool_calls": 5}
+    body |= {"max_output_tokens": 4_096, "service_tier": "default"}
+    request = responses.read_request(Route(responses.RESPONSES), orjson.dumps(body), {})
+    bound = responses.prepare(request, OPENAI.target("gpt-5", Dialect.OPENAI)).bound(4_096)
+    rows = current_book().rows_between("openai", "gpt-5", NOW, NOW)
+    assert usd_exact(ceiling_pico(rows, bound, request.tiers, request.speed, request.geo)) == "2.130960"

@@ -6,11 +6,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 
 from agents.audit import audit
 from agents.ledger import Ledger, faults
-from agents.models import Call, Reservation
+from agents.models import Call, Reservation, StoredResponse
 from tests import cast
 from tests.fakes.servers import provider_fake
 from tests.proxy.load import chat_body
@@ -38,14 +39,18 @@ def doomed(theatre: Stage, folder: Path, fault: str) -> Iterator[Stage]:
         yield Stage(server, theatre.fake, theatre.alice, theatre.charlie)
 
 
-def call_until_death(on: Stage, worker: Worker, words: str, *, stream: bool = False) -> str:
-    """Make a call during which the server dies; returns what had arrived."""
+def call_until_death(
+    on: Stage, worker: Worker, words: str = "", *, stream: bool = False, path: str = "chat/completions",
+    json: object = None,
+) -> str:  # fmt: skip
+    """Make a call during which the server dies; returns what had arrived. json: its body, where it is no chat."""
     arrived = []
-    url = f"{on.server.openai_base_url}/chat/completions"
+    url = f"{on.server.openai_base_url}/{path}"
+    content = chat_body(words, stream=stream) if json is None else orjson.dumps(json)
     headers = {"authorization": f"Bearer {worker.key}"} | JSON
     with (
         suppress(httpx.TransportError),
-        httpx.stream("POST", url, content=chat_body(words, stream=stream), headers=headers, timeout=30) as response,
+        httpx.stream("POST", url, content=content, headers=headers, timeout=30) as response,
     ):
         arrived.extend(response.iter_text())
     assert on.server.processes[0].wait(10) == faults.EXIT_STATUS
@@ -103,6 +108,20 @@ def test_death_while_a_ceiling_is_held_charges_it_and_says_so(
     assert worker.spent_pico == row.held_pico >= theatre.fake.billed_pico()
     report = audit()
     assert report.ok, "\n".join(report.lines())
+
+
+def test_death_before_an_answer_is_noted_leaves_nothing_to_continue(theatre: Stage, tmp_path: Path) -> None:
+    """The provider keeps the answer, the agent never saw its end, and its id is worth nothing here."""
+    worker = theatre.worker()
+    body = {"model": "gpt-4o-mini", "input": "Go [[tokens_out=5]]", "stream": True, "max_output_tokens": 50}
+    with doomed(theatre, tmp_path, "before_remember") as on:
+        arrived = call_until_death(on, worker, json=body, path="responses")
+    assert "response.completed" not in arrived
+    assert theatre.fake.stats()["billed"] == 1
+    neighbour_sweeps()
+    [row] = worker.calls()
+    assert (row.status, row.basis, row.cost_pico) == ("expired", "worst_case", row.held_pico)
+    assert not StoredResponse.objects.filter(agent_id=worker.agent.pk).exists()
 
 
 def test_death_after_the_settle_landed_keeps_the_actual_cost(theatre: Stage, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.proxy.stage import Stage, Worker, settled
 ASK = [{"role": "user", "content": "Count to ten. [[tokens_in=40 tokens_out=9]]"}]
 FORMS = {
     "openai": ("/v1/chat/completions", {"model": "gpt-4o-mini", "max_tokens": 50, "messages": ASK}),
+    "responses": ("/v1/responses", {"model": "gpt-4o-mini", "max_output_tokens": 50, "input": ASK}),
     "anthropic": ("/v1/messages", {"model": "claude-haiku-4-5", "max_tokens": 50, "messages": ASK}),
 }
 

@@ -109,34 +109,16 @@ class _Answer:
         }
 
 
-class MessageMeter:
+class MessageMeter(sse.Watch):
     """Watches a streamed message."""
 
     def __init__(self, request: ModelRequest) -> None:
         self._answer = _Answer(request)
-        self._lines = sse.Lines()
-
-    def feed(self, chunk: bytes) -> bytes:
-        """Take bytes from the provider; the client may see all of them."""
-        self._watch(self._lines.feed(chunk)[1])
-        return chunk
-
-    def flush(self) -> bytes:
-        """Read the unfinished last line; its bytes have passed."""
-        self._watch(self._lines.rest())
-        return b""
+        super().__init__(MARKERS, self._answer.take_event)
 
     def finish(self) -> Metered:
         """What the stream said about itself."""
         return self._answer.metered()
-
-    def _watch(self, whole: bytes) -> None:
-        if not MARKERS.search(whole):
-            return
-        for line in whole.split(b"\n"):
-            event = sse.object_of(line) if MARKERS.search(line) else None
-            if event is not None:
-                self._answer.take_event(event)
 
 
 def meter_answer(request: ModelRequest, body: bytes) -> Metered:

@@ -5,7 +5,7 @@ from typing import Any
 
 from proxy.bounds import Hidden, Image, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
-from proxy.providers import pictures
+from proxy.providers.openai.vision import image_of_url
 from proxy.providers.parsing import objects, required_word, table, whole_number, word
 
 CHOICES_MAX = 8
@@ -167,18 +167,10 @@ def _read_part(part: dict[str, Any], path: str, images: list[Image]) -> int:
     if kind != "image_url":
         raise UnboundedCall(what=f"a content part of type {kind!r}", param=path, hint="Send text or images.")
     source = table(part, "image_url")
-    url, detail = required_word(source, "url"), word(source, "detail") or "auto"
-    data = pictures.data_of_url(url)
-    if data is None:
-        if not url.startswith(("https://", "http://")):
-            raise UnboundedCall(what="an image that is neither a data URL nor a web address", param=path)
-        images.append(Image(path, detail=detail))
-        return 0
-    size = pictures.size_of(data)
-    if size is None:
-        raise UnboundedCall(what="an image whose size cannot be read", param=path)
-    images.append(Image(path, *size, detail=detail))
-    return len(data)
+    detail = word(source, "detail") or "auto"
+    image, data_bytes = image_of_url(required_word(source, "url"), detail=detail, param=path)
+    images.append(image)
+    return data_bytes
 
 
 def _parts(content: Any, path: str) -> list[dict[str, Any]]:

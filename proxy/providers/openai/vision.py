@@ -6,6 +6,7 @@ from math import ceil
 
 from proxy.bounds import Image
 from proxy.errors import UnboundedCall
+from proxy.providers import pictures
 
 TILE_PIXELS = 512
 TILE_SHORT_SIDE = 768
@@ -30,6 +31,19 @@ _TILES = (
 )
 _PATCHES_LIMITED = re.compile(r"(?:gpt-4\.1-(?:mini|nano)|gpt-5-(?:mini|nano)|o4-mini|gpt-5\.[1-5])(?![\d.])")
 _TILES_PLAIN = re.compile(r"gpt-(?:4\.1|5)(?:-\d{4}-\d\d-\d\d|-chat-latest|-pro|-codex)?")
+
+
+def image_of_url(url: str, *, detail: str, param: str) -> tuple[Image, int]:
+    """An image by its URL, and the bytes of base64 in it; raises UnboundedCall for one that cannot be measured."""
+    data = pictures.data_of_url(url)
+    if data is None:
+        if not url.startswith(("https://", "http://")):
+            raise UnboundedCall(what="an image that is neither a data URL nor a web address", param=param)
+        return Image(param, detail=detail), 0
+    size = pictures.size_of(data)
+    if size is None:
+        raise UnboundedCall(what="an image whose size cannot be read", param=param)
+    return Image(param, *size, detail=detail), len(data)
 
 
 def image_tokens(model: str, images: tuple[Image, ...]) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.providers.sandbox import chat, messages
+from proxy.providers.sandbox import chat, messages, responses
 from proxy.providers.shape import ModelRequest, Target
 
 __all__ = ["SandboxAnswer", "answer"]
@@ -15,6 +15,8 @@ _WRITERS: dict[str, Writer] = {
     "chat": chat.chunks_of,
     "messages": messages.chunks_of,
     "count_tokens": messages.chunks_of,
+    "responses": responses.chunks_of,
+    "input_tokens": responses.chunks_of,
 }
 
 

@@ -13,7 +13,7 @@ from proxy.errors import (
 from proxy.providers import registry, targets
 from proxy.providers.anthropic import manners as anthropic
 from proxy.providers.anthropic import messages
-from proxy.providers.openai import chat
+from proxy.providers.openai import chat, responses
 from proxy.providers.openai import manners as openai
 from proxy.providers.shape import Target
 
@@ -40,6 +40,11 @@ def choose(model, endpoint=chat.CHAT, connected=BOTH):
         ("POST", "/v1/v1/messages", {}, messages.MESSAGES, "/v1/messages"),
         ("POST", "/v1/messages/v1/messages", {}, messages.MESSAGES, "/v1/messages"),
         ("POST", "/v1/messages/v1/messages/count_tokens", {}, messages.COUNT_TOKENS, "/v1/messages/count_tokens"),
+        ("POST", "/v1/responses", {}, responses.RESPONSES, "/responses"),
+        ("POST", "/v1/responses/input_tokens", {}, responses.INPUT_TOKENS, "/responses/input_tokens"),
+        ("GET", "/v1/responses/resp_1", {}, responses.RESPONSE, "/responses/resp_1"),
+        ("DELETE", "/v1/responses/resp_1", {}, responses.DELETION, "/responses/resp_1"),
+        ("GET", "/v1/responses/resp_1/input_items", {}, responses.INPUT_ITEMS, "/responses/resp_1/input_items"),
         ("GET", "/v1/models", {}, openai.MODELS, "/models"),
         ("GET", "/v1/models", CLAUDE, anthropic.MODELS, "/v1/models"),
         ("GET", "/v1/models/gpt-4o", {}, openai.MODEL, "/models/gpt-4o"),
@@ -85,7 +90,15 @@ def test_a_known_path_with_another_method_says_which_one_it_takes(method, path, 
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/responses", "/v1/responses/resp_1", "/v1/files", "/v1/messages/batches", "/v1/realtime", "/v1/embeddings"],
+    [
+        "/v1/responses/compact",
+        "/v1/responses/resp_1",
+        "/v1/responses/resp_1/cancel",
+        "/v1/files",
+        "/v1/messages/batches",
+        "/v1/realtime",
+        "/v1/embeddings",
+    ],
 )
 def test_a_known_endpoint_without_a_bound_is_unsupported(path):
     with pytest.raises(UnsupportedEndpoint):

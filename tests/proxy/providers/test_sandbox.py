@@ -5,7 +5,7 @@ import pytest
 
 from proxy.providers import sandbox
 from proxy.providers.anthropic import messages
-from proxy.providers.openai import chat
+from proxy.providers.openai import chat, responses
 from proxy.providers.shape import Basis, Route, Target
 from proxy.providers.targets import BUILT_IN
 
@@ -62,3 +62,32 @@ def test_a_token_count_is_answered():
     outgoing = messages.prepare(request, Target("anthropic", "claude-opus-5-5"))
     answer = sandbox.answer(request, outgoing.target, outgoing.send())
     assert orjson.loads(answer.chunks[0])["input_tokens"] > 0
+
+
+def practice_response(**fields):
+    body = orjson.dumps({"model": "gpt-5", "input": "hi", "max_output_tokens": 500} | fields)
+    request = responses.read_request(Route(responses.RESPONSES), body, {})
+    outgoing = responses.prepare(request, BUILT_IN["openai"].target("gpt-5", responses.DIALECT))
+    return request, outgoing, sandbox.answer(request, outgoing.target, outgoing.send(request.output_cap))
+
+
+@pytest.mark.parametrize(("cap", "ended"), [(16, "max_output_tokens"), (500, "completed")])
+def test_a_practice_response_says_the_same_whole_and_streamed(cap, ended):
+    request, outgoing, answer = practice_response(max_output_tokens=cap)
+    whole = responses.read_answer(request, b"".join(answer.chunks))
+    request, outgoing, answer = practice_response(max_output_tokens=cap, stream=True)
+    meter = responses.stream_meter(request)
+    assert b"".join(map(meter.feed, answer.chunks)) == b"".join(answer.chunks)
+    streamed = meter.finish()
+    assert streamed.basis is whole.basis is Basis.USAGE
+    assert streamed.finished
+    assert streamed.finish_reason == whole.finish_reason == ended
+    assert streamed.usage.output == whole.usage.output <= cap
+    assert streamed.usage.total_input <= outgoing.bound(cap).input_tokens
+    assert practice_response()[2] == practice_response()[2] != practice_response(temperature=0.5)[2]
+
+
+def test_the_count_of_a_practice_response_is_answered():
+    request = responses.read_request(Route(responses.INPUT_TOKENS), b'{"model":"gpt-5","input":"hi"}', {})
+    answer = sandbox.answer(request, Target("openai", "gpt-5"), b'{"a":1}')
+    assert orjson.loads(answer.chunks[0]) == {"object": "response.input_tokens", "input_tokens": 2}

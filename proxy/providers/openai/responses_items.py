@@ -1,0 +1,116 @@
+"""The input of a Responses request: what its items hold beyond their bytes, and which of them hide something."""
+
+from typing import Any
+
+from proxy.bounds import Hidden, Image, schema_tokens
+from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
+from proxy.providers.fingerprints import SYSTEM_ROLES
+from proxy.providers.openai.vision import image_of_url
+from proxy.providers.parsing import required_word, word
+
+TEXT_PARTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
+# Items whose whole text stands under one name.
+_TEXT_ITEMS = {"function_call": "arguments", "custom_tool_call": "input"}
+_OUTPUT_ITEMS = frozenset({"function_call_output", "custom_tool_call_output"})
+# What hosted tools did in earlier turns: their tokens cannot be seen, but with such tools whole windows are held.
+_HOSTED_ITEMS = frozenset({"web_search_call", "file_search_call"})
+
+
+def hidden_input(body: dict[str, Any], growth: int, *, hosted: bool) -> Hidden:
+    """What input and tools hold beyond their bytes; refuses what cannot be bounded.
+
+    growth: of the whole body by normalising, in bytes. hosted: the request enables hosted tools.
+    """
+    reader = _Reader(hosted=hosted)
+    for at, item in enumerate(items_of(body)):
+        if not isinstance(item, str):
+            reader.read_item(item, f"input[{at}]")
+    schemas = (body.get("tools"), body.get("text"))
+    return Hidden(
+        media_bytes=reader.media_bytes,
+        text_tokens=growth + sum(schema_tokens(schema) for schema in schemas if schema),
+        images=tuple(reader.images),
+    )
+
+
+def items_of(body: dict[str, Any]) -> list[Any]:
+    """The items of the input; a text alone is one."""
+    given = body.get("input") or []
+    if not given and not body.get("previous_response_id"):
+        raise Malformed(problem="'input' is missing", param="input")
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise Malformed(problem="'input' must be a string or a list of items", param="input")
+    return given
+
+
+def system_contents(body: dict[str, Any]) -> list[Any]:
+    """The instructions, and the contents of system and developer messages."""
+    messages = [item for item in items_of(body) if isinstance(item, dict) and item.get("role") in SYSTEM_ROLES]
+    return [word(body, "instructions"), *(message.get("content") for message in messages)]
+
+
+class _Reader:
+    """Walks items and gathers what their bytes do not show."""
+
+    def __init__(self, *, hosted: bool) -> None:
+        self._hosted = hosted
+        self.images: list[Image] = []
+        self.media_bytes = 0
+
+    def read_item(self, item: dict[str, Any], path: str) -> None:
+        kind = item.get("type")
+        if kind == "message" or (kind is None and "role" in item):
+            self._read_content(item.get("content"), f"{path}.content")
+        elif kind in (None, "item_reference"):
+            raise UnboundedCall(what="an item that is named by its id", param=path, hint="Send the item itself.")
+        elif not isinstance(kind, str):
+            raise Malformed(problem=f"the type of '{path}' must be a string", param=path)
+        elif kind in _OUTPUT_ITEMS:
+            self._read_content(item.get("output"), f"{path}.output")
+        elif kind in _TEXT_ITEMS:
+            self._check_text(item, _TEXT_ITEMS[kind], path)
+        elif kind == "reasoning":
+            self._check_reasoning(item, path)
+        elif not (self._hosted and kind in _HOSTED_ITEMS):
+            raise UnboundedCall(what=f"an input item of type {kind!r}", param=path)
+
+    def _check_text(self, item: dict[str, Any], name: str, path: str) -> None:
+        if not isinstance(item.get(name), str):
+            raise Malformed(problem=f"'{path}.{name}' must be a string", param=f"{path}.{name}")
+
+    def _check_reasoning(self, item: dict[str, Any], path: str) -> None:
+        # Without its content the provider looks it up by its id, and its length is not to be seen.
+        if not word(item, "encrypted_content"):
+            raise UnboundedCall(
+                what="a reasoning item that is named by its id alone",
+                param=path,
+                hint='Ask for include: ["reasoning.encrypted_content"] and send that, or leave the item out.',
+            )
+
+    def _read_content(self, content: Any, path: str) -> None:
+        if isinstance(content, str):
+            return
+        if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+            raise Malformed(problem=f"'{path}' must be a string or a list of parts", param=path)
+        for at, part in enumerate(content):
+            self._read_part(part, f"{path}[{at}]")
+
+    def _read_part(self, part: dict[str, Any], path: str) -> None:
+        kind = part.get("type")
+        if isinstance(kind, str) and kind in TEXT_PARTS:
+            return
+        if kind == "input_audio":
+            raise UnpricedFeature(feature="audio input", param=path)
+        if kind != "input_image":
+            hint = "Send its text instead." if kind == "input_file" else "Send text or images."
+            raise UnboundedCall(what=f"a content part of type {kind!r}", param=path, hint=hint)
+        if part.get("file_id") is not None:
+            raise UnboundedCall(
+                what="an image that is named by a file's id", param=path, hint="Send it as a data URL in image_url."
+            )
+        url, detail = required_word(part, "image_url"), word(part, "detail") or "auto"
+        image, data_bytes = image_of_url(url, detail=detail, param=path)
+        self.images.append(image)
+        self.media_bytes += data_bytes

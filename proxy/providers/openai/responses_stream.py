@@ -1,0 +1,163 @@
+"""Metering a response, whole or streamed. Nothing is hidden: every byte passes as it came."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from agents.pricing import Circumstances, Usage
+from proxy.providers import sse
+from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
+from proxy.providers.usage import UsageUnreadable, read_usage
+
+# Inside a JSON string every quote is escaped, so none of these can be text of the answer; but the answer repeats the
+# request's own objects, so only the type of the event itself counts.
+MARKERS = re.compile(rb'"type"\s*:\s*"(?:response\.(?:created|completed|incomplete|failed|output_item\.done)|error)"')
+ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+CLIENT_CALLS = frozenset({"function_call", "custom_tool_call"})
+# Work for which we have no price; no request that passed could ask for it.
+UNPRICED_CALLS = frozenset({"code_interpreter_call", "image_generation_call", "mcp_call", "shell_call", "compaction"})
+# Actions of a web search that are not billed as a search.
+_FREE_ACTIONS = frozenset({"open_page", "find_in_page"})
+
+
+class _Answer:
+    """What the events of an answer have said so far."""
+
+    def __init__(self, request: ModelRequest) -> None:
+        self._request = request
+        self._response: JsonObject = {}
+        self._items: dict[Any, JsonObject] = {}
+        self._ended = False
+        self._error: str | None = None
+
+    def take_event(self, event: JsonObject) -> None:
+        """One event of a stream."""
+        kind, response = _text(event.get("type")), event.get("response")
+        if kind == "error":
+            self._error = _error_text(event.get("error") or event)
+        elif kind == "response.output_item.done":
+            self._take_item(event.get("output_index"), event.get("item"))
+        elif isinstance(response, dict) and (kind == "response.created" or kind in ENDS):
+            self.take_response(response, is_end=kind in ENDS)
+
+    def take_response(self, response: JsonObject, *, is_end: bool) -> None:
+        """A response object. is_end: it is the answer, not its beginning."""
+        self._response, self._ended = response, is_end
+        output = response.get("output")
+        for at, item in enumerate(output if isinstance(output, list) else ()):
+            self._take_item(at, item)
+        if is_end and (response.get("status") == "failed" or response.get("error")):
+            self._error = _error_text(response.get("error") or "the response failed")
+
+    def _take_item(self, at: Any, item: Any) -> None:
+        if isinstance(item, dict):
+            self._items[at if isinstance(at, int) else str(at)] = item
+
+    def metered(self, *, is_stream: bool) -> Metered:
+        """All of it, with the usage read."""
+        if not self._ended:
+            return self._unfinished()
+        problem, reading = None, None
+        told = self._response.get("usage")
+        try:
+            if isinstance(told, dict):
+                reading = read_usage("openai", "responses", told, self._context())
+        except UsageUnreadable as error:
+            problem = str(error)
+        usage = self._with_unpriced(reading[0]) if reading else None
+        return Metered(
+            usage=usage,
+            circumstances=reading[1] if reading else Circumstances(),
+            basis=Basis.USAGE if usage is not None else Basis.NONE,
+            served_model=_text(self._response.get("model")),
+            provider_id=_text(self._response.get("id")),
+            finish_reason=self._finish_reason(),
+            tool_call_count=self._client_calls(),
+            finished=not (is_stream and self._error is not None),
+            error=self._error,
+            problem=problem or (None if usage is not None else "the answer holds no usage"),
+            raw_usage=told if isinstance(told, dict) and (usage is None or usage.unknown_keys) else None,
+        )
+
+    def _unfinished(self) -> Metered:
+        """What is known of an answer before its end; asked often while a stream runs."""
+        return Metered(
+            served_model=_text(self._response.get("model")),
+            provider_id=_text(self._response.get("id")),
+            tool_call_count=self._client_calls(),
+            error=self._error,
+            problem="the answer ended before its usage",
+        )
+
+    def _client_calls(self) -> int:
+        return sum(_text(item.get("type")) in CLIENT_CALLS for item in self._items.values()) if self._items else 0
+
+    def _context(self) -> JsonObject:
+        return {
+            "tier": _text(self._response.get("service_tier")) or self._request.tier,
+            "any_12h_ttl": self._request.cache_ttl_long,
+            "tool_calls": {"web_search": self._searches(), "file_search": self._count("file_search_call")},
+        }
+
+    def _searches(self) -> Any:
+        """Searches that are billed: as the answer sums them up, or else by its items."""
+        told = _part(_part(self._response, "tool_usage"), "web_search").get("num_requests")
+        if told is not None:
+            return told
+        searches = (item for item in self._items.values() if item.get("type") == "web_search_call")
+        return sum(_text(_part(item, "action").get("type")) not in _FREE_ACTIONS for item in searches)
+
+    def _count(self, kind: str) -> int:
+        return sum(item.get("type") == kind for item in self._items.values())
+
+    def _with_unpriced(self, usage: Usage) -> Usage:
+        """What was used besides and has no price here counts as an unknown key: no less than the hold is charged."""
+        names = sorted(f"output.{kind}" for kind in UNPRICED_CALLS if self._count(kind))
+        images = _part(_part(self._response, "tool_usage"), "image_gen")
+        if any(images.get(name) for name in ("input_tokens", "output_tokens", "total_tokens")):
+            names.append("tool_usage.image_gen")
+        return replace(usage, unknown_keys=(*usage.unknown_keys, *names)) if names else usage
+
+    def _finish_reason(self) -> str | None:
+        reason = _part(self._response, "incomplete_details").get("reason")
+        return _text(reason) or _text(self._response.get("status"))
+
+
+class ResponseMeter(sse.Watch):
+    """Watches a streamed response."""
+
+    def __init__(self, request: ModelRequest) -> None:
+        self._answer = _Answer(request)
+        super().__init__(MARKERS, self._answer.take_event)
+
+    def finish(self) -> Metered:
+        """What the stream said about itself."""
+        return self._answer.metered(is_stream=True)
+
+
+def meter_answer(request: ModelRequest, body: bytes) -> Metered:
+    """Meter a response that came as one JSON object."""
+    answer = _Answer(request)
+    try:
+        response = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        response = None
+    if isinstance(response, dict):
+        answer.take_response(response, is_end=True)
+    return answer.metered(is_stream=False)
+
+
+def _part(facts: JsonObject, name: str) -> JsonObject:
+    value = facts.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _error_text(error: object) -> str:
+    message = error.get("message") if isinstance(error, dict) else error
+    return str(message)[:500]
