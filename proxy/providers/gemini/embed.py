@@ -55,7 +55,7 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
     if request.endpoint in BATCH:
         name = spelling(body, "requests")
         items = body[name] if isinstance(body[name], list) else [body[name]]
-        body[name] = [with_model(item, target) for item in items]
+        body = body | {name: [with_model(item, target) for item in items]}
     sent = orjson.dumps(body)
     return Outgoing(
         request=request,

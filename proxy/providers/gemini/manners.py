@@ -38,7 +38,7 @@ def methods(name: str, method: str, *, priced: bool = True) -> tuple[Endpoint, .
 
 def path_of(request: ModelRequest, target: Target) -> str:
     """Where the target answers: the model is in the path."""
-    return request.endpoint.upstream_path.replace("{id}", target.model)
+    return request.endpoint.upstream_path.replace("{id}", target.model.removeprefix("models/"))
 
 
 def form_of(query: str) -> str | None:

@@ -10,7 +10,7 @@ TILE_TOKENS = 258
 # An image is cut into squares of two thirds of its shorter side, but within these.
 TILE_PIXELS_MIN, TILE_PIXELS_MAX = 256, 768
 HIGH_TOKENS, ULTRA_TOKENS = 1_120, 2_240
-_GENERATION = re.compile(r"gemini-(\d+)")
+_GENERATION = re.compile(r"(?:models/)?gemini-(\d+)")
 _HIGH_GENERATION = 3
 
 
