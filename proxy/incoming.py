@@ -9,7 +9,7 @@ from uuid import UUID
 from agents.callers import Caller
 from proxy import headers
 from proxy.claims import Claim, read_claim
-from proxy.errors import BodyTooLarge, Dialect, Malformed
+from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, Malformed
 from proxy.providers import registry
 
 BODY_BYTES_MAX = 32 * 2**20

@@ -333,7 +333,7 @@ def test_no_content_of_gemini_can_cost_more_than_its_ceiling(asked):
     (config,) = (sent[name] for name in ("generationConfig", "generation_config") if name in sent)
     assert cap in (config.get("maxOutputTokens"), config.get("max_output_tokens"))
     tokens = adversarial_tokens(sent) - adversarial_tokens(cap) + gemini_images(model, body) + 60
-    output = cap * request.choices
+    output = cap * (config.get("candidateCount") or 1)
     assert max(dearest_bills(row, request, body, input_tokens=tokens, output_tokens=output)) <= ceiling
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from accounts.ids import uuid7
+from agents.callers import OwnKey
 from proxy.errors import KeyMalformed, KeyMissing
 from proxy.incoming import Incoming
 
@@ -29,7 +30,7 @@ def incoming(path, query=b"", **headers):
     ],
 )
 def test_a_gemini_client_sends_its_key_as_to_google(query, headers):
-    assert incoming(GEMINI, query, **headers).key == "k"
+    assert incoming(GEMINI, query, **headers).claim.key == "k"
 
 
 @pytest.mark.parametrize(
@@ -38,12 +39,20 @@ def test_a_gemini_client_sends_its_key_as_to_google(query, headers):
 )
 def test_two_keys_that_differ_are_no_key(query, headers):
     with pytest.raises(KeyMalformed):
-        _ = incoming(GEMINI, query, **headers).key
+        _ = incoming(GEMINI, query, **headers).claim.key
 
 
-@pytest.mark.parametrize(
-    "path", ["/proxy/v1/chat/completions", "/proxy/v1/messages", "/proxy/gemini/v1beta/openai/models"]
-)
-def test_other_clients_keys_are_not_looked_for_where_google_has_them(path):
+@pytest.mark.parametrize("path", ["/proxy/v1/chat/completions", "/proxy/v1/messages"])
+def test_other_clients_keys_are_not_looked_for_in_the_query(path):
     with pytest.raises(KeyMissing):
-        _ = incoming(path, b"key=k", x_goog_api_key="k").key
+        _ = incoming(path, b"key=k").claim
+
+
+@pytest.mark.parametrize("path", [GEMINI, "/proxy/gemini/v1beta/openai/chat/completions"])
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [(b"", {"x_goog_api_key": "own"}), (b"key=own", {}), (b"", {"authorization": "Bearer own"})],
+)
+def test_a_key_of_the_callers_own_is_googles_in_both_forms(path, query, headers):
+    claim = incoming(path, query, x_awx_key="awx_live_k", **headers).claim
+    assert (claim.key, claim.own_key) == ("awx_live_k", OwnKey("google", "own"))

@@ -20,7 +20,7 @@ def event(text="word", *, finish=None, index=0, usage=None):
         "usageMetadata": told,
         "modelVersion": "gemini-2.5-flash",
         "responseId": "r",
-    } | more
+    }
 
 
 TOTAL = {
@@ -143,7 +143,12 @@ def test_an_unknown_count_of_tokens_is_named():
 
 @pytest.mark.parametrize(
     ("told", "tier"),
-    [({}, "flex"), ({"serviceTier": "standard"}, "default"), ({"trafficType": "ON_DEMAND_FLEX"}, "flex")],
+    [
+        ({}, "flex"),
+        ({"serviceTier": "standard"}, "default"),
+        ({"serviceTier": "UNSPECIFIED"}, "default"),
+        ({"trafficType": "ON_DEMAND_FLEX"}, "flex"),
+    ],
 )
 def test_the_tier_is_the_one_that_served(told, tier):
     body = {"contents": [{"parts": [{"text": "hi"}]}], "serviceTier": "flex"}
