@@ -126,7 +126,6 @@ def test_an_error_inside_the_stream_is_noted_and_ends_nothing(query):
         {"promptTokenCount": "5"},
         {"candidatesTokenCount": 5},
         {"promptTokenCount": 5, "cachedContentTokenCount": 6},
-        {"promptTokenCount": 5, "promptTokensDetails": 5},
         {"promptTokenCount": 5, "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 9}]},
     ],
 )
