@@ -45,6 +45,11 @@ class Bill:
         if self._first_byte_ms is None:
             self._first_byte_ms = self._elapsed_ms()
 
+    @property
+    def first_byte_came(self) -> bool:
+        """Whether the provider has begun its answer."""
+        return self._first_byte_ms is not None
+
     def void(self, reason: str) -> None:
         """End at nothing: it is proven that the provider does not bill."""
         if not self._may_end():

@@ -43,6 +43,9 @@ TO_PROVIDER = frozenset(
         "anthropic-version",
         "anthropic-beta",
         "anthropic-dangerous-direct-browser-access",
+        # Google's client says what it is and how long it waits; its masks and its billing project do not pass.
+        "x-goog-api-client",
+        "x-server-timeout",
     }
 )
 TO_PROVIDER_PREFIXES = ("x-stainless-",)
@@ -59,6 +62,7 @@ TO_CLIENT = frozenset(
         "retry-after",
         "retry-after-ms",
         "x-should-retry",
+        "x-gemini-service-tier",
     }
 )
 TO_CLIENT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")

@@ -9,7 +9,7 @@ from uuid import UUID
 from agents.callers import Caller
 from proxy import headers
 from proxy.claims import Claim, read_claim
-from proxy.errors import BodyTooLarge, Dialect, Malformed
+from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, Malformed
 from proxy.providers import registry
 
 BODY_BYTES_MAX = 32 * 2**20
@@ -17,6 +17,7 @@ BODY_SECONDS_MAX = 120
 # A client reads our answer only after it has sent everything, so what is too large is read and dropped, up to here.
 DISCARDED_BYTES_MAX = 256 * 2**20
 PREFIX = "/proxy"
+GOOGLE_KEY = "x-goog-api-key"
 
 type Scope = MutableMapping[str, Any]
 type Message = MutableMapping[str, Any]
@@ -53,7 +54,19 @@ class Incoming:
     @cached_property
     def claim(self) -> Claim:
         """Who it says that it comes from; raises KeyMissing, KeyMalformed, Malformed."""
-        return read_claim(self.headers, self.dialect)
+        whose = Dialect.GEMINI if registry.is_googles(self.path) else self.dialect
+        return read_claim(self._with_key_of_query(whose), whose)
+
+    def _with_key_of_query(self, whose: Dialect) -> dict[str, str]:
+        """The headers, and as one of them the key of the query, where Google's clients may have it."""
+        if whose is not Dialect.GEMINI:
+            return self.headers
+        keys = {value for name, value in registry.query_pairs(self.query) if name == "key"}
+        keys |= {self.headers.get(GOOGLE_KEY, "")}
+        keys.discard("")
+        if len(keys) > 1:
+            raise KeyMalformed
+        return self.headers | ({GOOGLE_KEY: keys.pop()} if keys else {})
 
     async def body(self) -> bytes:
         """The whole body; raises BodyTooLarge, Malformed when it comes too slowly, or ClientGone."""

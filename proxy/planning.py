@@ -19,6 +19,9 @@ from proxy.providers.targets import Provider
 # The call is settled by the database's clock; this process's own may be wrong by so much around a change of price.
 CLOCK_ERROR = timedelta(minutes=15)
 _NOTHING = Bound(input_tokens=0, output_tokens=0)
+# What a model answers with, by its row; such tokens cost more than text, and their number is not bounded by its cap.
+_MEDIA_KINDS = frozenset({"image", "speech"})
+_TEXT_ENDPOINTS = frozenset({"chat", "generate_content", "stream_generate_content"})
 _OWN_RATE_HINT = "The model has a rate of its own, which is for plain calls of the standard tier."
 
 
@@ -77,6 +80,8 @@ class Plan:
     def affordable_cap(self, available: int, unit: str) -> int:
         """The output bound for one choice that an amount of the unit buys; 0 when not even the input fits."""
         request = self.request
+        if not self.outgoing.cap_field:
+            return 0
         # The number itself is part of the body: a shorter one never makes it longer.
         bound = self.outgoing.bound(self.output_cap)
         if unit == "usd":
@@ -125,6 +130,7 @@ def make_plan(
     request = allowance.with_tool_uses(caller, request)
     until = now + timedelta(seconds=seconds_max) + CLOCK_ERROR
     rows = tuple(prices.rows_between(target.provider, target.model, now - CLOCK_ERROR, until, caller.rates))
+    _check_kind(rows, route)
     outgoing = registry.surface_of(route.endpoint).prepare(request, target)
     cap = allowance.output_cap(caller, request, model_max=_model_max(rows))
     bound = outgoing.bound(cap)
@@ -136,7 +142,7 @@ def make_plan(
         outgoing=outgoing,
         rows=rows,
         output_cap=cap,
-        may_shrink=request.output_cap is None or caller.guards.clamp_output,
+        may_shrink=bool(outgoing.cap_field) and (request.output_cap is None or caller.guards.clamp_output),
         useful_cap=min(cap, max(bounds.USEFUL_CAP_MIN, request.output_cap_least)),
         bound=bound,
         ceiling_pico=_ceiling(rows, request, bound),
@@ -199,6 +205,13 @@ def can_serve(prices: Prices, caller: Caller, route: Route) -> list[str]:
     speakers = [provider for provider in providers_of(caller) if dialect in provider.speaks]
     models = (one.target(model, dialect) for one in speakers for model in prices.models(one.name, caller.rates))
     return [target.model for target in models if allowance.may_use(caller, target)]
+
+
+def _check_kind(rows: tuple[PriceRow, ...], route: Route) -> None:
+    """Refuse a model whose answer is not text where an output bound counts tokens of text."""
+    kind = rows[0].kind
+    if route.endpoint.name in _TEXT_ENDPOINTS and kind in _MEDIA_KINDS:
+        raise UnpricedFeature(feature=f"an answer of the {kind} model {rows[0].model} here", param="model")
 
 
 def _model_max(rows: tuple[PriceRow, ...]) -> int | None:

@@ -7,19 +7,20 @@ usage it saw, at nothing where nothing can have been billed, and at the ceiling 
 import asyncio
 import logging
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from agents.ledger.faults import fault
 from proxy.admission import Admission
 from proxy.bill import Bill
 from proxy.chains import Note
 from proxy.channel import Channel
-from proxy.errors import Refusal, UpstreamCut, UpstreamKeyRejected, render_stream_error
+from proxy.errors import Refusal, UpstreamCut, UpstreamKeyRejected, render_array_error, render_stream_error
 from proxy.guards.cache import Keeper
 from proxy.planning import Plan
 from proxy.process import PROVIDERS_PAGE, Process
 from proxy.providers import registry
 from proxy.providers.failures import Charge, charge_of
-from proxy.providers.shape import Basis, Metered, ModelRequest, StreamMeter
+from proxy.providers.shape import JSON_ARRAY, Basis, Metered, ModelRequest, StreamMeter
 from proxy.reply import Reply, cost_header
 from proxy.sending import ProviderAnswer, ask_provider, failure, headers_for_client, request_id
 from proxy.upstream import CutOff, NothingSent, UpstreamFailed
@@ -49,9 +50,10 @@ async def forward_free(process: Process, plan: Plan, client_headers: Mapping[str
     time_outs = process.limits.time_outs
     try:
         async with await ask_provider(process, plan, client_headers) as answer:
-            if _rejects_our_key(plan, answer.status):
+            body = await answer.read_all(ANSWER_BYTES_MAX)
+            if _rejects_our_key(plan, answer.status, body):
                 raise _key_rejected(process, plan)
-            return Reply(answer.status, headers_for_client(answer), await answer.read_all(ANSWER_BYTES_MAX))
+            return Reply(answer.status, headers_for_client(answer), body)
     except UpstreamFailed as failed:
         raise failure(failed, plan, time_outs) from failed
 
@@ -113,27 +115,30 @@ class _Pump:
                 self._admission.turn.answered(answer.status, answer.headers)
             if not 200 <= answer.status < 300:
                 await self._relay_refusal(answer)
-            elif self._request.stream and answer.headers.get("content-type", "").startswith("text/event-stream"):
+            elif self._request.stream and answer.headers.get("content-type", "").startswith(self._request.stream_type):
                 await self._relay_stream(answer)
             else:
                 await self._relay_whole(answer)
 
     async def _relay_refusal(self, answer: ProviderAnswer) -> None:
         """The provider's own error: as it is, but for one about our key."""
-        rejects_our_key = _rejects_our_key(self._plan, answer.status)
+        body, of_key = b"", _rejects_our_key(self._plan, answer.status)
         charge = charge_of(self._plan.target.traits, answer.status)
         if charge is Charge.CEILING:
             self._bill.charge_ceiling(f"provider_{answer.status}")
         elif charge is Charge.INPUT:
             self._bill.charge_input(f"provider_{answer.status}")
-        else:
-            self._bill.void("provider_key_rejected" if rejects_our_key else f"provider_{answer.status}")
-        if rejects_our_key:
-            raise _key_rejected(self._process, self._plan)
         try:
-            body = await answer.read_all(ANSWER_BYTES_MAX)
+            if not of_key:
+                body = await answer.read_all(ANSWER_BYTES_MAX)
+                of_key = _rejects_our_key(self._plan, answer.status, body)
         except CutOff as failed:
             raise failure(failed, self._plan, self._process.limits.time_outs) from failed
+        finally:
+            if not self._bill.ended:
+                self._bill.void("provider_key_rejected" if of_key else f"provider_{answer.status}")
+        if of_key:
+            raise _key_rejected(self._process, self._plan)
         headers = headers_for_client(answer)
         if charge is not Charge.NOTHING:
             # Another try would be charged again.
@@ -218,6 +223,10 @@ class _Pump:
     def _error_event(self, refusal: Refusal) -> bytes:
         """The event that ends a stream early, perhaps in the middle of a line."""
         dialect = self._plan.route.endpoint.dialect
+        if self._request.stream_type == JSON_ARRAY:
+            return render_array_error(
+                refusal, dialect, call_id=str(self._admission.call_id), begun=self._bill.first_byte_came
+            )
         return b"\n\n" + render_stream_error(refusal, dialect, call_id=str(self._admission.call_id))
 
     def _answer(self, reply: Reply) -> None:
@@ -229,9 +238,15 @@ class _Pump:
             self._head.set_exception(refusal)
 
 
-def _rejects_our_key(plan: Plan, status: int) -> bool:
-    """Whether the provider turned the stored key away; about a key of their own callers hear the provider's words."""
-    return status in KEY_REJECTED and plan.caller.own_key is None
+def _rejects_our_key(plan: Plan, status: int, body: bytes = b"") -> bool:
+    """Whether the provider turned the stored key away; about a key of their own callers hear the provider's words.
+
+    body: of the answer, where some say it with a 400; empty as long as it is not read.
+    """
+    if plan.caller.own_key is not None:
+        return False
+    bad_key = plan.target.traits.bad_key
+    return status in KEY_REJECTED or (status == HTTPStatus.BAD_REQUEST and bool(bad_key) and bad_key in body)
 
 
 def _key_rejected(process: Process, plan: Plan) -> UpstreamKeyRejected:

@@ -14,7 +14,7 @@ from proxy.names import Names
 from proxy.planning import Plan
 from proxy.process import Process
 from proxy.reply import Reply, bound_headers, cost_header
-from proxy.sending import base_url_of
+from proxy.sending import base_url_of, url_of
 
 HIT, MISS = (b"x-awx-cache", b"hit"), (b"x-awx-cache", b"miss")
 # What else than the body reaches the provider and can shape its answer.
@@ -40,7 +40,7 @@ def place_for(process: Process, plan: Plan, client_headers: Mapping[str, str]) -
         endpoint=plan.route.endpoint.name,
         provider=plan.target.provider,
         model=plan.target.model,
-        base_url=base_url_of(process, plan),
+        url=url_of(base_url_of(process, plan), plan),  # its query may ask for another form
         wants_usage=request.wants_usage,  # else it is cut out of what the client receives
         headers={name: client_headers.get(name, "") for name in _HEADERS},
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 OPENAI_MODEL = "gpt-4o-mini"
 ANTHROPIC_MODEL = "claude-haiku-4-5"
+GEMINI_MODEL = "gemini-2.5-flash"
 _MASK = "…"
 
 
@@ -20,9 +21,9 @@ class Snippet:
 def snippets(root: str, key: str) -> list[Snippet]:
     """Every snippet with its key and address filled in.
 
-    root: the proxy's address; OpenAI's clients want /v1 after it, Anthropic's add it themselves.
+    root: the proxy's address; OpenAI's clients want /v1 after it, Anthropic's add it themselves, Google's want /gemini.
     """
-    fill = {"root": root, "key": key, "openai": OPENAI_MODEL, "anthropic": ANTHROPIC_MODEL}
+    fill = {"root": root, "key": key, "openai": OPENAI_MODEL, "anthropic": ANTHROPIC_MODEL, "gemini": GEMINI_MODEL}
     return [Snippet(slug, title, text.format(**fill), note) for slug, title, text, note in _SNIPPETS]
 
 
@@ -47,7 +48,10 @@ export OPENAI_BASE_URL={root}/v1
 export OPENAI_API_KEY={key}
 
 export ANTHROPIC_BASE_URL={root}
-export ANTHROPIC_API_KEY={key}"""
+export ANTHROPIC_API_KEY={key}
+
+export GOOGLE_GEMINI_BASE_URL={root}/gemini
+export GEMINI_API_KEY={key}"""
 
 _PYTHON_OPENAI = """\
 from openai import OpenAI
@@ -75,6 +79,19 @@ answer = client.messages.create(
     messages=[{{"role": "user", "content": "Say hello."}}],
 )
 print(answer.content[0].text)"""
+
+_PYTHON_GEMINI = """\
+from google import genai
+
+client = genai.Client(
+    api_key="{key}",
+    http_options={{"base_url": "{root}/gemini"}},
+)
+answer = client.models.generate_content(
+    model="{gemini}",
+    contents="Say hello.",
+)
+print(answer.text)"""
 
 _NODE = """\
 import OpenAI from "openai";
@@ -184,9 +201,10 @@ _NAMED_SNIPPETS = (
     ("named-curl", "curl", _NAMED_CURL, ""),
 )
 _SNIPPETS = (
-    ("environment", "Environment", _ENVIRONMENT, "For most programs these two variables are the whole change."),
+    ("environment", "Environment", _ENVIRONMENT, "For most programs two of these are the whole change."),
     ("python-openai", "Python (OpenAI)", _PYTHON_OPENAI, ""),
     ("python-anthropic", "Python (Anthropic)", _PYTHON_ANTHROPIC, "Anthropic’s client adds /v1 by itself."),
+    ("python-gemini", "Python (Gemini)", _PYTHON_GEMINI, "Google’s client adds the version by itself."),
     ("node", "Node", _NODE, ""),
     ("langchain", "LangChain", _LANGCHAIN, ""),
     ("litellm", "LiteLLM", _LITELLM, ""),

@@ -34,7 +34,7 @@ from proxy.errors.refusals import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from proxy.errors.render import Rendered, render, render_stream_error
+from proxy.errors.render import Rendered, render, render_array_error, render_stream_error
 from proxy.errors.table import TABLE, Dialect, Row
 
 __all__ = [
@@ -79,5 +79,6 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamUnreachable",
     "render",
+    "render_array_error",
     "render_stream_error",
 ]

@@ -11,6 +11,7 @@ from proxy.errors.budgets import BudgetRefusal, Refusal
 from proxy.errors.table import TABLE, Dialect, Row, Wait
 
 SHORT_WAIT_SECONDS_MAX = 5
+GOOGLE_ERROR_DOMAIN = "awx-shredder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,13 @@ def render_stream_error(error: Refusal, dialect: Dialect, *, call_id: str) -> by
     return prefix + b"data: " + body + b"\n\n"
 
 
+def render_array_error(error: Refusal, dialect: Dialect, *, call_id: str, begun: bool) -> bytes:
+    """The refusal as the last element of a JSON array. begun: the client has some of the array already."""
+    row = TABLE[error.reason]
+    body = orjson.dumps(_body(error, row, dialect, call_id, row.status))
+    return (b"\n,\n" if begun else b"[") + body + b"\n]\n"
+
+
 def message(error: Refusal) -> str:
     """The sentence for people: the row's, then the hint."""
     row = TABLE[error.reason]
@@ -63,11 +71,23 @@ def _body(error: Refusal, row: Row, dialect: Dialect, call_id: str, status: int)
             "awx": awx,
         }
     if dialect is Dialect.GEMINI:
-        return {"error": {"code": status, "message": text, "status": row.gemini_status, "awx": awx}}
+        details = _google_details(error, text)
+        return {"error": {"code": status, "message": text, "status": row.gemini_status, "details": details, "awx": awx}}
     code = row.openai_code or error.reason
     return {
         "error": {"message": text, "type": row.openai_type, "code": code, "param": error.param, "awx": awx},
     }
+
+
+def _google_details(error: Refusal, text: str) -> list[dict[str, Any]]:
+    """What Google's clients look for beside the sentence."""
+    kind = "type.googleapis.com/google.rpc."
+    details: list[dict[str, Any]] = [
+        {"@type": f"{kind}ErrorInfo", "reason": error.reason.upper(), "domain": GOOGLE_ERROR_DOMAIN}
+    ]
+    if error.param:
+        details.append({"@type": f"{kind}BadRequest", "fieldViolations": [{"field": error.param, "description": text}]})
+    return details
 
 
 def _headers(error: Refusal, row: Row, *, call_id: str, now: datetime) -> list[tuple[str, str]]:

@@ -126,7 +126,7 @@ TABLE: dict[str, Row] = {
     ),
     "agent_required": _invalid("This key needs the header {param}, which is missing."),
     "malformed": _invalid("The request is not valid: {problem}."),
-    "key_missing": _key("No API key. Send an AWX key as bearer token or x-api-key."),
+    "key_missing": _key("No API key. Send an AWX key as bearer token, x-api-key or x-goog-api-key."),
     "key_malformed": _key("This is not an AWX key (awx_live_… or awx_test_…), or the request carries two keys."),
     "key_ambiguous": _key(
         "More than one organisation connected this provider key, so it does not say who is calling. Use an AWX key."

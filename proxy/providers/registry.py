@@ -1,5 +1,6 @@
 """Which endpoint a path is, and which module reads it."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlencode
@@ -7,13 +8,15 @@ from urllib.parse import parse_qsl, urlencode
 from proxy.errors import Dialect, UnknownPath, UnsupportedEndpoint
 from proxy.providers.anthropic import manners as anthropic
 from proxy.providers.anthropic import messages
+from proxy.providers.gemini import count, embed, generate
+from proxy.providers.gemini import manners as gemini
 from proxy.providers.openai import chat, responses
 from proxy.providers.openai import manners as openai
 from proxy.providers.shape import Endpoint, Manners, Route, Surface
 
 # A new surface is one more line here; a new dialect has manners as well.
-_MANNERS: tuple[Manners, ...] = (openai, anthropic)
-_SURFACES: tuple[Surface, ...] = (chat, responses, messages)
+_MANNERS: tuple[Manners, ...] = (openai, anthropic, gemini)
+_SURFACES: tuple[Surface, ...] = (chat, responses, messages, generate, count, embed)
 
 _MANNERS_OF: Mapping[Dialect, Manners] = MappingProxyType({manners.DIALECT: manners for manners in _MANNERS})
 _SURFACE_OF: Mapping[Endpoint, Surface] = MappingProxyType(
@@ -22,10 +25,19 @@ _SURFACE_OF: Mapping[Endpoint, Surface] = MappingProxyType(
 _ENDPOINTS = (*_SURFACE_OF, *(endpoint for manners in _MANNERS for endpoint in manners.ENDPOINTS))
 
 # People paste these bases; the rest of the path says what they mean.
-_ALIASES = (("/v1/messages/v1/", "/v1/"), ("/v1/v1/", "/v1/"))
+_ALIASES = (
+    ("/v1/messages/v1/", "/v1/"),
+    ("/v1/v1/", "/v1/"),
+    ("/gemini/v1beta/v1beta/", "/gemini/v1beta/"),
+    ("/v1beta/", "/gemini/v1beta/"),
+)
+# Google's own address of its compatible form.
+_GOOGLE_OPENAI = "/gemini/v1beta/openai/"
 
 QUERY_FIELDS_MAX = 50
-QUERY_NAMES = frozenset({"beta", "limit", "after", "after_id", "before_id", "order", "include", "include[]"})
+QUERY_NAMES = frozenset(
+    {"beta", "limit", "after", "after_id", "before_id", "order", "include", "include[]", "alt", "pageSize", "pageToken"}
+)
 
 # Known endpoints whose calls we cannot bound yet: prefixes below /proxy.
 UNSUPPORTED = (
@@ -51,8 +63,36 @@ UNSUPPORTED = (
     "/v1/skills",
     "/v1/agents",
     "/v1/sessions/stream",
-    "/gemini",
+    "/gemini/upload",
+    "/gemini/download",
+    "/gemini/ws",
+    "/gemini/v1alpha",
+    *(
+        f"/gemini/{version}/{kind}"
+        for version in gemini.VERSIONS
+        for kind in (
+            "files",
+            "cachedContents",
+            "batches",
+            "tunedModels",
+            "interactions",
+            "operations",
+            "corpora",
+            "fileSearchStores",
+            "generatedFiles",
+            "dynamic",
+            "agents",
+            "auth_tokens",
+        )
+    ),
 )
+# The same for methods of a model.
+_UNSUPPORTED_METHOD = re.compile(
+    r"/gemini/v1(?:beta)?/models/[^:]+:(?:batchGenerateContent|asyncBatchEmbedContent|predict|predictLongRunning"
+    r"|generateAnswer|generateText|generateMessage|generateImages|computeTokens|bidiGenerateContent|embedText"
+    r"|batchEmbedText|countTextTokens|countMessageTokens)"
+)
+_BASES = {Dialect.OPENAI: "/v1", Dialect.ANTHROPIC: "", Dialect.GEMINI: "/gemini"}
 
 
 def find_route(method: str, path: str, headers: Mapping[str, str], *, query: str = "", base_url: str = "") -> Route:
@@ -63,14 +103,19 @@ def find_route(method: str, path: str, headers: Mapping[str, str], *, query: str
     """
     path = _canonical(path)
     dialect = dialect_of(path, headers)
+    path = _ours(path)
     for endpoint in sorted(_ENDPOINTS, key=lambda endpoint: endpoint.dialect is not dialect):
         item = _match(endpoint, method, path)
         if item is not None:
             return Route(endpoint, item, upstream_query(query))
-    if any(path == prefix or path.startswith((f"{prefix}/", f"{prefix}:")) for prefix in UNSUPPORTED):
+    if _is_unsupported(path):
         raise UnsupportedEndpoint(endpoint=f"{method} {path}")
-    suffix = "/v1" if dialect is Dialect.OPENAI else ""
-    raise UnknownPath(method=method, path=path, base_url=f"{base_url}{suffix}", hint=_other_method(path))
+    raise UnknownPath(method=method, path=path, base_url=f"{base_url}{_BASES[dialect]}", hint=_other_method(path))
+
+
+def _is_unsupported(path: str) -> bool:
+    known = any(path == prefix or path.startswith((f"{prefix}/", f"{prefix}:")) for prefix in UNSUPPORTED)
+    return known or _UNSUPPORTED_METHOD.fullmatch(path) is not None
 
 
 def _other_method(path: str) -> str:
@@ -81,20 +126,29 @@ def _other_method(path: str) -> str:
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
     """Whose words an answer to this request must use, also when the path is unknown."""
-    if path.startswith("/gemini"):
-        return Dialect.GEMINI
+    if is_googles(path):
+        return Dialect.OPENAI if _canonical(path).startswith(_GOOGLE_OPENAI) else Dialect.GEMINI
     if path.startswith("/v1/messages") or "/v1/messages" in path or "anthropic-version" in headers:
         return Dialect.ANTHROPIC
     return Dialect.ANTHROPIC if "x-api-key" in headers and "authorization" not in headers else Dialect.OPENAI
 
 
+def is_googles(path: str) -> bool:
+    """Whether clients of Google's call here, in either of its forms: a key that they show is Google's or ours."""
+    return path.startswith(("/gemini", "/v1beta"))
+
+
 def upstream_query(query: str) -> str:
     """The part of a query string that a provider may see."""
+    return urlencode([(name, value) for name, value in query_pairs(query) if name in QUERY_NAMES])
+
+
+def query_pairs(query: str) -> list[tuple[str, str]]:
+    """A query string's names and values; none where it cannot be read."""
     try:
-        pairs = parse_qsl(query, max_num_fields=QUERY_FIELDS_MAX)
+        return parse_qsl(query, max_num_fields=QUERY_FIELDS_MAX)
     except ValueError:
-        return ""
-    return urlencode([(name, value) for name, value in pairs if name in QUERY_NAMES])
+        return []
 
 
 def surface_of(endpoint: Endpoint) -> Surface:
@@ -112,6 +166,11 @@ def _canonical(path: str) -> str:
         if path.startswith(wrong):
             path = right + path[len(wrong) :]
     return path
+
+
+def _ours(path: str) -> str:
+    """Google's address of an endpoint of OpenAI's as ours."""
+    return f"/v1/{path.removeprefix(_GOOGLE_OPENAI)}" if path.startswith(_GOOGLE_OPENAI) else path
 
 
 def _match(endpoint: Endpoint, method: str, path: str) -> str | None:

@@ -5,17 +5,26 @@ from collections.abc import Iterable
 import orjson
 
 
-def with_cap(body: bytes, field: str, output_cap: int) -> bytes:
-    """The serialised body with an output bound in tokens added to it."""
-    separator = b"" if body == b"{}" else b","
-    return b'%b%b"%b":%d}' % (body[:-1], separator, field.encode(), output_cap)
+def with_cap(body: bytes, field: str, output_cap: int, *, nested: bool = False) -> bytes:
+    """The serialised body with an output bound in tokens added to it.
+
+    nested: it goes into the last member of the body, which is an object.
+    """
+    end = b"}}" if nested else b"}"
+    begin = body[: -len(end)]
+    separator = b"" if begin.endswith(b"{") else b","
+    return b'%b%b"%b":%d%b' % (begin, separator, field.encode(), output_cap, end)
 
 
-def with_lower_cap(body: bytes, fields: Iterable[str], output_cap: int) -> bytes:
-    """The serialised body with its output bound lowered, under every name that it has there; never longer."""
+def with_lower_cap(body: bytes, fields: Iterable[str], output_cap: int, *, parent: str = "") -> bytes:
+    """The serialised body with its output bound lowered, under every name that it has there; never longer.
+
+    parent: the member that holds the bound; empty for the body itself.
+    """
     content = orjson.loads(body)
-    named = [field for field in fields if content.get(field) is not None]
-    return orjson.dumps(content | dict.fromkeys(named, output_cap))
+    holder = content[parent] if parent else content
+    holder |= dict.fromkeys((field for field in fields if holder.get(field) is not None), output_cap)
+    return orjson.dumps(content)
 
 
 def cap_bytes(field: str, output_cap: int) -> int:

@@ -6,18 +6,19 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from agents.pricing import Bound, Circumstances, Usage
-from proxy.bounds import Hidden
+from proxy.bounds import Hidden, Image
 from proxy.errors import Dialect
 from proxy.providers.rewriting import cap_bytes, with_cap, with_lower_cap
 
 JsonObject = dict[str, Any]
+EVENT_STREAM, JSON_ARRAY = "text/event-stream", "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One path that is forwarded.
 
-    name: "chat", "responses", "messages", "count_tokens", "models" …: also the endpoint kind in the book.
+    name: "chat", "responses", "messages", "generate_content", "models" …: also the endpoint kind in the book.
     path: below /proxy; upstream_path: below the provider's base URL for the dialect ({id}: one item's id).
     priced: False for endpoints that cost nothing: no reservation is made. stored: its item is an answer that the
     provider keeps, for the agent that made it alone.
@@ -60,12 +61,15 @@ class Traits:
 
     cap_field: the name it reads a chat's output bound under. pins_tier: a service tier that is left out or "auto" is
     the account's to choose, so that it must be named. bills_errors: it charges for what it has read also where it
-    answers with an error (Azure).
+    answers with an error (Azure). image_tokens: the bound of a model's images, where they are not counted as OpenAI's.
+    bad_key: what its 400 says when it means our key; empty where it answers 401 or 403.
     """
 
     cap_field: str = "max_tokens"
     pins_tier: bool = False
     bills_errors: bool = False
+    image_tokens: Callable[[str, tuple[Image, ...]], int] | None = None
+    bad_key: bytes = b""
 
 
 COMPATIBLE = Traits()
@@ -105,6 +109,7 @@ class ModelRequest:
     output_cap_least: that bound cannot be lowered below this without breaking the request (a thinking budget).
     choices: how many answers it asks for (`n`).
     tier, speed, geo: what it asks for, in the price book's words.
+    stream_type: what the content type of a streamed answer begins with; an answer of another type is read whole.
     wants_usage: False when a streaming client did not ask for usage, so that it must see none.
     extra_output_tokens: output billed beside the cap, for one choice (rejected predictions).
     hosted_tools: uses at most, by fee name, of the tools that the provider runs itself; 0 where the body names no
@@ -117,6 +122,7 @@ class ModelRequest:
     model: str
     body: JsonObject
     stream: bool = False
+    stream_type: str = EVENT_STREAM
     output_cap: int | None = None
     output_cap_least: int = 0
     choices: int = 1
@@ -146,7 +152,8 @@ class Outgoing:
     body: what is sent when the client named its own bound.
     input_tokens: the upper bound of what `body` makes the model read; `bound` adds the bytes of an added output bound.
     cap_field: the body's field for an output bound that we add or lower; cap_aliases: other names of the same, which
-    the client may have used as well.
+    the client may have used as well. cap_parent: the member of the body that holds that field, empty for the body
+    itself; it stands last where the bound is ours to add.
     path: below the provider's base URL, where it is not the route's. content_type: of `body`.
     """
 
@@ -156,6 +163,7 @@ class Outgoing:
     input_tokens: int
     cap_field: str
     cap_aliases: tuple[str, ...] = ()
+    cap_parent: str = ""
     path: str | None = None
     content_type: str = "application/json"
 
@@ -178,8 +186,8 @@ class Outgoing:
         if output_cap is None or output_cap == self.request.output_cap:
             return self.body
         if self.request.output_cap is None:
-            return with_cap(self.body, self.cap_field, output_cap)
-        return with_lower_cap(self.body, (self.cap_field, *self.cap_aliases), output_cap)
+            return with_cap(self.body, self.cap_field, output_cap, nested=bool(self.cap_parent))
+        return with_lower_cap(self.body, (self.cap_field, *self.cap_aliases), output_cap, parent=self.cap_parent)
 
 
 class Basis(StrEnum):

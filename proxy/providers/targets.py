@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from proxy.errors import Dialect, Malformed, ProviderNotConnected, UnpricedModel, UnsupportedEndpoint
+from proxy.providers.gemini.vision import image_tokens as gemini_image_tokens
 from proxy.providers.shape import COMPATIBLE, Endpoint, Priced, Target, Traits
 
 _WHERE = {Dialect.OPENAI: "/v1/chat/completions", Dialect.ANTHROPIC: "/v1/messages", Dialect.GEMINI: "/gemini/v1beta"}
@@ -40,6 +41,7 @@ ANTHROPIC = Provider("anthropic", {Dialect.ANTHROPIC: ""})
 GOOGLE = Provider(
     "google",
     {Dialect.GEMINI: "", Dialect.OPENAI: "/v1beta/openai"},
+    Traits(image_tokens=gemini_image_tokens, bad_key=b"API_KEY_INVALID"),
     endpoints={Dialect.OPENAI: frozenset({"chat", "embeddings"})},
 )
 # In the order in which a model is looked up.

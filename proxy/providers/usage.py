@@ -14,7 +14,7 @@ __all__ = ["UsageUnreadable", "read_usage"]
 
 Reader = Callable[[Mapping[str, Any], Mapping[str, Any]], Usage]
 
-TIER_NAMES = {"": "default", "auto": "default", "standard": "default", "standard_only": "default", "fast": "priority"}
+TIER_NAMES = dict.fromkeys(("", "auto", "standard", "standard_only", "unspecified"), "default") | {"fast": "priority"}
 GEO_NAMES = {"": "global", "not_available": "global"}
 
 _BY_ENDPOINT: dict[str, Reader] = {

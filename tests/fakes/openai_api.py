@@ -191,7 +191,7 @@ class Answer:
 
 def models() -> bytes:
     """The list of models."""
-    data = [_model(name) for name in TABLE if not name.startswith("claude")]
+    data = [_model(name) for name in TABLE if not name.startswith(("claude", "gemini"))]
     return orjson.dumps({"object": "list", "data": data})
 
 

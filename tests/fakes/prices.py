@@ -22,6 +22,9 @@ TABLE: dict[str, tuple[str, str, str, str, str]] = {
     "claude-sonnet-4-6": ("3", "0.30", "3.75", "6", "15"),
     "claude-haiku-4-5": ("1", "0.10", "1.25", "2", "5"),
     "claude-3-haiku": ("0.25", "0.03", "0.30", "0.50", "1.25"),
+    "gemini-2.5-flash": ("0.30", "0.03", "0.30", "0.30", "2.50"),
+    "gemini-3.5-flash": ("1.50", "0.15", "1.50", "1.50", "9"),
+    "gemini-embedding-001": ("0.15", "0.15", "0.15", "0.15", "0"),
 }
 # The id that an answer names where it is not the one that was asked for.
 SNAPSHOTS = {

@@ -1,9 +1,9 @@
-"""The provider fake: OpenAI and Anthropic on one port, in a process of its own, keeping its own bill.
+"""The provider fake: OpenAI, Anthropic and Gemini on one port, in a process of its own, keeping its own bill.
 
     python -m tests.fakes.provider --port 0 --bill bill.jsonl      (prints "ready http://127.0.0.1:PORT")
 
-OpenAI's base URL is http://127.0.0.1:PORT/v1, Anthropic's http://127.0.0.1:PORT. Any key beginning with "sk-" will do,
-or only the one given by --key. What a call does is told by a script: see tests/fakes/script.py.
+OpenAI's base URL is http://127.0.0.1:PORT/v1, Anthropic's and Gemini's http://127.0.0.1:PORT. Any key beginning with
+"sk-" will do, or only the one given by --key. What a call does is told by a script: see tests/fakes/script.py.
 
 The bill file holds one JSON line for each billed call, {id, request_id, model, usage, cost_usd}, written and flushed
 before the first byte of the answer leaves, and priced by tests/fakes/prices.py.
@@ -30,7 +30,7 @@ from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by path as well as by name
 
-from tests.fakes import anthropic_api, openai_api, responses_api
+from tests.fakes import anthropic_api, gemini_api, gemini_compat_api, openai_api, responses_api
 from tests.fakes.prices import Tokens, cost_usd, dearest
 from tests.fakes.script import Script, read_script
 
@@ -38,7 +38,7 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 LOG_LENGTH = 1_000
 CEILING_EXTRA_TOKENS = 64
 HANG_SECONDS = 3_600
-JSON = "application/json"
+JSON, EVENTS = "application/json", "text/event-stream; charset=utf-8"
 _LEAKS = (b"awx_live_", b"awx_test_", b"awx_org_")
 
 
@@ -129,6 +129,24 @@ async def kept_response(request: web.Request) -> web.Response:
     return _json(body, responses_api.headers())
 
 
+async def contents(request: web.Request) -> web.StreamResponse:
+    """POST /v1beta/models/{name}:{method} of Gemini's own form; counting is free."""
+    name, method = request.match_info["name"], request.match_info["method"]
+    if request.app[FAKE].script.get("key_invalid"):
+        return _json(gemini_api.error(401), gemini_api.headers(), 400)
+    if method == "countTokens":
+        body = await _admit(request, gemini_api)
+        counted = orjson.dumps({"totalTokens": len(await request.read()) // 4 + 8})
+        return body if isinstance(body, web.Response) else _json(counted, gemini_api.headers())
+    facts = {"model": name, "stream": method == "streamGenerateContent", "alt": request.query.get("alt")}
+    return await _call(request, gemini_api, facts)
+
+
+async def compat_chat(request: web.Request) -> web.StreamResponse:
+    """POST /v1beta/openai/chat/completions: Google's compatible form."""
+    return await _call(request, gemini_compat_api)
+
+
 async def models(request: web.Request) -> web.Response:
     """GET /v1/models and /v1/models/{id}, in the dialect of the headers."""
     api = anthropic_api if "anthropic-version" in request.headers else openai_api
@@ -140,15 +158,16 @@ async def models(request: web.Request) -> web.Response:
     return _json(body, api.headers()) if body else _json(api.error(404), api.headers(), status=404)
 
 
-async def _call(request: web.Request, api: ModuleType) -> web.StreamResponse:
+async def _call(request: web.Request, api: ModuleType, facts: dict[str, Any] | None = None) -> web.StreamResponse:
+    """Answer a call. facts: of its path, where they stand in the body for other providers."""
     fake = request.app[FAKE]
     body = await _admit(request, api)
     if isinstance(body, web.Response):
         return body
+    body |= facts or {}
     received_bytes = len(await request.read())
-    script = read_script(
-        fake.script, request.headers.get("x-fake-script", ""), body.get("messages") or responses_api.messages(body)
-    )
+    said = body.get("messages") or body.get("contents") or responses_api.messages(body)
+    script = read_script(fake.script, request.headers.get("x-fake-script", ""), said)
     status = int(script.get("status", 0)) or api.problem(body)
     fake.counters["open"] += 1
     fake.in_work[id(request)] = request
@@ -176,7 +195,7 @@ async def _answer(
     answer, headers = api.Answer(body, script, used, _told(told, script)), api.headers()
     if script.get("bill") != "none" and not script.get("refusal"):
         factors = tuple(str(told[name]) for name in ("speed", "inference_geo") if name in told)
-        request_id = headers.get("x-request-id") or headers["request-id"]
+        request_id = headers.get("x-request-id") or headers.get("request-id", "")
         fake.bill(answer.id, request_id, str(body["model"]), used, factors)
     if script.get("hang"):
         await asyncio.sleep(HANG_SECONDS)
@@ -201,7 +220,7 @@ async def _whole(request: web.Request, headers: dict[str, str], answer: Any, scr
 
 
 async def _stream(request: web.Request, headers: dict[str, str], answer: Any, script: Script) -> web.StreamResponse:
-    response = web.StreamResponse(headers=headers | {"content-type": "text/event-stream; charset=utf-8"})
+    response = web.StreamResponse(headers=headers | {"content-type": getattr(answer, "content_type", EVENTS)})
     await response.prepare(request)
     first, content, last = answer.events()
     if script.get("comments"):
@@ -275,10 +294,10 @@ def _refused(request: web.Request, raw: bytes, api: ModuleType) -> web.Response 
         fake.counters["violations"] += 1
         return _json(b'{"error":{"message":"LEAK: a client key, cookie or AWX header reached the provider"}}', {}, 500)
     bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-    key = request.headers.get("x-api-key", "") or bearer
+    key = request.headers.get("x-api-key", "") or request.headers.get("x-goog-api-key", "") or bearer
     if key == fake.key or (fake.key is None and key.startswith("sk-")):
         return None
-    return _json(api.error(401), api.headers(), 401)
+    return _json(api.error(401), api.headers(), 400 if api is gemini_api else 401)
 
 
 def _leaks(request: web.Request, raw: bytes) -> bool:
@@ -286,6 +305,7 @@ def _leaks(request: web.Request, raw: bytes) -> bool:
     if "cookie" in names or any(name.startswith(("x-awx", "x-agent")) for name in names):
         return True
     values = "\n".join(request.headers.values()).encode()
+    values += request.query_string.encode()
     return any(leak in values or leak in raw for leak in _LEAKS)
 
 
@@ -344,6 +364,8 @@ def make_app(fake: Fake) -> web.Application:
     app.router.add_delete("/v1/responses/{name}", kept_response)
     app.router.add_post("/v1/messages", messages)
     app.router.add_post("/v1/messages/count_tokens", count_tokens)
+    app.router.add_post("/{version:v1|v1beta}/models/{name}:{method}", contents)
+    app.router.add_post("/v1beta/openai/chat/completions", compat_chat)
     app.router.add_get("/v1/models", models)
     app.router.add_get("/v1/models/{name:.+}", models)
     app.router.add_get("/_stats", stats)

@@ -30,6 +30,8 @@ overrules the standing script.
     searches=N          Anthropic and Responses: searches of the web, at most the request's max_uses or max_tool_calls
     failed=1            Responses: the answer ends as failed
     tool_calls=N        the answer calls N tools          refusal=1  Anthropic: refuse before any output
+    blocked=1           Gemini: the prompt is blocked, its tokens are told
+    key_invalid=1       Gemini: the key is not valid, which it says with a 400
     text=WORD           the word the answer repeats (default "word")
     drip=N              write the body N bytes at a time  crlf=1 comments=1  odd but legal event streams
     bad_line=1          stream: one line that is not JSON
@@ -64,7 +66,7 @@ def _text_of(value: object) -> str:
 
 
 def _content(message: dict[str, Any]) -> str:
-    content = message.get("content")
+    content = message.get("content", message.get("parts"))
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []

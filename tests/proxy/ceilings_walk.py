@@ -20,6 +20,7 @@ from agents.pricebook import PriceBook
 from agents.pricing import Bound, Circumstances, PriceRow, Rates, Usage, ceiling_pico, settle
 from proxy.planning import CLOCK_ERROR
 from proxy.providers.anthropic import messages
+from proxy.providers.gemini import generate
 from proxy.providers.openai import chat
 from proxy.providers.shape import Endpoint, ModelRequest, Outgoing, Route, Target
 from proxy.providers.usage import read_usage
@@ -255,6 +256,14 @@ def message_request(rng: Random, model: str) -> dict[str, Any]:
     return body
 
 
+def content_request(rng: Random, model: str) -> dict[str, Any]:
+    config: dict[str, Any] = {"maxOutputTokens": rng.randint(1, 60_000)} if rng.random() < 0.7 else {}
+    config |= {"candidateCount": rng.randint(1, 8)} if rng.random() < 0.3 else {}
+    body: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": words(rng)}]}]}
+    body |= {"generationConfig": config} if rng.random() < 0.9 else {}
+    return body | ({"service_tier": rng.choice(["standard", "flex", "priority"])} if rng.random() < 0.5 else {})
+
+
 def words(rng: Random) -> str:
     """A text of some length in some script."""
     return rng.choice(["word ", "Füße ", "\ufdfa", "数字", '"quoted"\n']) * rng.randint(1, 60)
@@ -264,7 +273,10 @@ def words(rng: Random) -> str:
 REQUESTS: dict[str, tuple[tuple[Any, Endpoint, Callable[[Random, str], dict[str, Any]], Bill], ...]] = {
     "openai": ((chat, chat.CHAT, chat_request, bill_chat),),
     "anthropic": ((messages, messages.MESSAGES, message_request, bill_messages),),
-    "google": ((chat, chat.CHAT, chat_request, bill_chat),),
+    "google": (
+        (chat, chat.CHAT, chat_request, bill_chat),
+        (generate, generate.GENERATE[0], content_request, bill_generate),
+    ),
     "xai": ((chat, chat.CHAT, chat_request, bill_chat),),
     "deepseek": ((chat, chat.CHAT, chat_request, bill_chat),),
     "groq": ((chat, chat.CHAT, chat_request, bill_chat),),
@@ -314,7 +326,7 @@ class Walk:
         at = self._moment(row)
         rows = self._rows(model, at)
         body = self._affordable(draw(self.rng, model), rows)
-        request: ModelRequest = module.read_request(Route(endpoint), orjson.dumps(body), {})
+        request: ModelRequest = module.read_request(Route(endpoint, model), orjson.dumps(body), {})
         outgoing: Outgoing = module.prepare(request, Target(self.provider, model))
         cap = self.rng.randint(1, 60_000) if request.output_cap is None else request.output_cap
         bound = outgoing.bound(cap)

@@ -23,20 +23,36 @@ TEXTS = ("ä€😀" * 20, "\u2028 data: {}", '"usage":null', "data: [DONE]", "\
 
 @dataclass(frozen=True)
 class Form:
-    """One form of request: its path below /proxy, who answers, and a body whose question names the seed."""
+    """One form of request: its path below /proxy, who answers, and a body whose question names the seed.
+
+    streamed: its path and query where those ask for a stream, and not the body; content_type: of such a stream.
+    """
 
     path: str
     provider: str
     model: str
     body: dict[str, Any]
+    streamed: str = ""
+    content_type: str = "text/event-stream"
+
+    def asking(self, *, stream: bool) -> tuple[str, dict[str, Any]]:
+        """Path and body."""
+        if self.streamed:
+            return (self.streamed if stream else self.path), self.body
+        return self.path, self.body | {"model": self.model, "stream": stream}
 
 
 _ASK = "How long is a piece of string? seed-%d."
+_GEMINI = "/gemini/v1beta/models/gemini-2.5-flash"
+_PLAIN, _STREAM = f"{_GEMINI}:generateContent", f"{_GEMINI}:streamGenerateContent"
+_CONTENT: dict[str, Any] = {"generationConfig": {"maxOutputTokens": 60}, "contents": _ASK}
 FORMS = (
     Form("/v1/chat/completions", "openai", "gpt-4o-mini", {"max_tokens": 60, "messages": _ASK}),
     Form("/v1/responses", "openai", "gpt-5-mini", {"max_output_tokens": 60, "input": _ASK}),
     Form("/v1/messages", "anthropic", "claude-haiku-4-5", {"max_tokens": 60, "messages": _ASK}),
-)
+    Form(_PLAIN, "google", "gemini-2.5-flash", _CONTENT, f"{_STREAM}?alt=sse"),
+    Form(_PLAIN, "google", "gemini-2.5-flash", _CONTENT, _STREAM, "application/json"),
+)  # fmt: skip
 # The fields that hold the question, and what it looks like there.
 _QUESTIONS: dict[str, Callable[[str], Any]] = {
     "messages": lambda text: [{"role": "user", "content": text}],
@@ -52,6 +68,7 @@ class Attack:
 
     seed: int
     form: Form
+    path: str
     body: dict[str, Any]
     name: str
     status: int
@@ -64,14 +81,14 @@ def attack_of(seed: int) -> Attack:
     random = Random(seed)
     form = random.choice(FORMS)
     stream = random.random() < 0.5
-    body = form.body | {"model": form.model, "stream": stream}
-    body |= {name: _QUESTIONS[name](str(body[name]) % seed) for name in _QUESTIONS if name in body}
-    content_type = "text/event-stream" if stream else "application/json"
-    chunks = _honest(form, body)
+    path, body = form.asking(stream=stream)
+    body = body | {name: _QUESTIONS[name](str(body[name]) % seed) for name in _QUESTIONS if name in body}
+    content_type = form.content_type if stream else "application/json"
+    chunks = _honest(form, path, body)
     name = random.choice(sorted(_ATTACKS))
     answer = _ATTACKS[name](random, _Answer(200, [("Content-Type", content_type)], chunks))
     raw = answer.raw if answer.raw is not None else _wire(random, answer)
-    return Attack(seed, form, body, name, answer.status, _cut(random, raw), random.random() < 0.3)
+    return Attack(seed, form, path, body, name, answer.status, _cut(random, raw), random.random() < 0.3)
 
 
 class HostileProvider:
@@ -120,10 +137,11 @@ class _Answer:
         return b"".join(self.chunks)
 
 
-def _honest(form: Form, body: dict[str, Any]) -> list[bytes]:
+def _honest(form: Form, path: str, body: dict[str, Any]) -> list[bytes]:
     """What a well-behaved provider would have sent."""
     headers = {"x-api-key": "k"} if form.provider == "anthropic" else {}
-    route: Route = registry.find_route("POST", form.path, headers)
+    path, _, query = path.partition("?")
+    route: Route = registry.find_route("POST", path, headers, query=query)
     surface = registry.surface_of(route.endpoint)
     request = surface.read_request(route, orjson.dumps(body), {})
     outgoing = surface.prepare(request, BUILT_IN[form.provider].target(form.model, route.endpoint.dialect))

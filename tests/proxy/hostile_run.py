@@ -14,6 +14,7 @@ from tests.proxy.hostile import Attack, HostileProvider, attack_of
 from tests.proxy.in_process import Inside, inside
 from tests.proxy.stage import PROVIDER_KEY
 
+OTHERS = ("anthropic", "google")
 AT_ONCE = 20
 SETTLED_SECONDS_MAX = 30.0
 # What the proxy may answer of its own to a provider's fault; any other status is the provider's.
@@ -42,8 +43,9 @@ async def hostile_answers_leave_nothing_held(seeds: Sequence[int]) -> tuple[Coun
     await provider.start()
     ends: Counter[str] = Counter()
     try:
-        async with inside(f"{provider.url}/v1", others={"anthropic": provider.url}) as by:
-            await in_thread(credentials.connect, by.alice.organization, "anthropic", PROVIDER_KEY, by=by.alice.user)
+        async with inside(f"{provider.url}/v1", others=dict.fromkeys(OTHERS, provider.url)) as by:
+            for name in OTHERS:
+                await in_thread(credentials.connect, by.alice.organization, name, PROVIDER_KEY, by=by.alice.user)
             await in_thread(lambda: Budget.objects.update(limit=None))
             by.process.prices._quarantined, by.process.prices._unbounded = _Forgetful(), _Forgetful()
             for start in range(0, len(seeds), AT_ONCE):
@@ -84,7 +86,7 @@ async def _call(by: Inside, attack: Attack) -> Seen:
     headers = {"authorization": f"Bearer {by.alice.live_key}"}
     if attack.form.provider == "anthropic":
         headers = {"x-api-key": by.alice.live_key, "anthropic-version": "2023-06-01"}
-    url = f"/proxy{attack.form.path}"
+    url = f"/proxy{attack.path}"
     async with by.client.stream("POST", url, headers=headers, json=attack.body) as answer:
         # Raw: it may be said to be compressed and not be.
         body = b"".join([piece async for piece in answer.aiter_raw()])

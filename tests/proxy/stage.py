@@ -118,14 +118,18 @@ def stage(folder: Path, *, workers: int = 1, environment: Mapping[str, str] | No
 
 
 def connect_providers(person: cast.Person) -> None:
-    """Give the person's organisation the provider fake's key for both dialects."""
-    for provider in ("openai", "anthropic"):
+    """Give the person's organisation the provider fake's key for every dialect."""
+    for provider in ("openai", "anthropic", "google"):
         credentials.connect(person.organization, provider, PROVIDER_KEY, by=person.user)
 
 
 def upstreams(fake: ProviderFake) -> dict[str, str]:
     """The settings that lead a server's calls to the fake."""
-    return {"SHREDDER_OPENAI_BASE_URL": fake.openai_base_url, "SHREDDER_ANTHROPIC_BASE_URL": fake.anthropic_base_url}
+    return {
+        "SHREDDER_OPENAI_BASE_URL": fake.openai_base_url,
+        "SHREDDER_ANTHROPIC_BASE_URL": fake.anthropic_base_url,
+        "SHREDDER_GEMINI_BASE_URL": fake.url,
+    }
 
 
 def settled(call_id: str | UUID) -> Call:

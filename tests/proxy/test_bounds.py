@@ -17,9 +17,10 @@ from agents.pricing import Circumstances, UnpricedFeature, Usage, ceiling_pico, 
 from proxy import bounds
 from proxy.errors import Dialect, OutputTooLong, Refusal
 from proxy.providers.anthropic import messages
+from proxy.providers.gemini import generate
 from proxy.providers.openai import chat, responses
 from proxy.providers.shape import Route
-from proxy.providers.targets import BUILT_IN, OPENAI
+from proxy.providers.targets import BUILT_IN, GOOGLE, OPENAI
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -107,6 +108,9 @@ sizes = st.tuples(st.integers(1, 9_000), st.integers(1, 9_000))
 caps = st.integers(1, 20_000)
 
 
+GEMINI_MODELS = ["gemini-2.5-flash", "gemini-2.0-flash", "gemini-3.5-flash", "gemini-3.1-pro-preview", "gemini-4-argon"]
+
+
 @st.composite
 def chats(draw):
     model = draw(st.sampled_from(["gpt-4o", "gpt-4o-mini", "gpt-5-mini", "gpt-6.1-sol", "gpt-5.6-sol"]))
@@ -173,6 +177,55 @@ def answers(draw):
         "store": st.booleans(),
     }
     return {"model": model, "input": items} | draw(st.fixed_dictionaries({}, optional=optional))
+
+
+@st.composite
+def contents(draw):
+    """A request for content under one of the spellings that Google reads."""
+    camel = draw(st.booleans())
+    call = {"functionCall": {"name": draw(texts), "args": draw(schemas)}}
+    parts = [{"text": draw(texts)}, call]
+    for width, height in draw(st.lists(sizes, max_size=2)):
+        blob = {"mimeType" if camel else "mime_type": "image/png", "data": png(width, height) + "AAAA" * 10}
+        part = {"inlineData" if camel else "inline_data": blob}
+        if draw(st.booleans()):
+            part["mediaResolution"] = {"level": "MEDIA_RESOLUTION_ULTRA_HIGH"}
+        parts.append(part)
+    config = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "maxOutputTokens" if camel else "max_output_tokens": caps,
+                "candidateCount": st.integers(1, 8),
+                "responseSchema": schemas,
+            },
+        )
+    )
+    body = {"contents": [{"role": "user", "parts": parts}]}
+    optional = {
+        "generationConfig" if camel else "generation_config": st.just(config),
+        "systemInstruction": st.fixed_dictionaries({"parts": st.just([{"text": draw(texts)}])}),
+        "tools": st.lists(
+            st.fixed_dictionaries({"functionDeclarations": st.lists(st.dictionaries(texts, schemas, max_size=2))}),
+            max_size=2,
+        ),
+        "serviceTier": st.sampled_from(["standard", "flex", "priority"]),
+    }
+    return draw(st.sampled_from(GEMINI_MODELS)), body | draw(st.fixed_dictionaries({}, optional=optional))
+
+
+def gemini_images(model, body):
+    """Image tokens as Google tells them: tiles of at least 256 pixels, or the most of the finest level."""
+    total = 0
+    for part in body["contents"][0]["parts"]:
+        blob = part.get("inlineData") or part.get("inline_data")
+        if blob:
+            width, height = struct.unpack_from(">II", base64.b64decode(blob["data"]), 16)
+            side = min(max(int(min(width, height) / 1.5), 256), 768)
+            tiles = 1 if max(width, height) <= 384 else -(-width // side) * -(-height // side)
+            fine = 2_240 if "mediaResolution" in part or model.startswith("gemini-4") else 1_120
+            total += 258 * tiles if model.startswith("gemini-2") else fine
+    return total
 
 
 def adversarial_tokens(value):
@@ -261,6 +314,27 @@ def test_no_message_can_cost_more_than_its_ceiling(body):
     images = min(patches(body, 28), 4_784 if large else 1_568)
     found = worst(messages, messages.MESSAGES, body, image_tokens=images)
     assert found is None or found[1] <= found[0]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(contents())
+def test_no_content_of_gemini_can_cost_more_than_its_ceiling(asked):
+    model, body = asked
+    try:
+        request = generate.read_request(Route(generate.GENERATE[0], model), orjson.dumps(body), {})
+        outgoing = generate.prepare(request, GOOGLE.target(model, Dialect.GEMINI))
+        row = current_book().row("google", model, NOW)
+        cap = request.output_cap or bounds.added_cap(model_max=row.output_limit)
+        rows = current_book().rows_between("google", model, NOW, NOW)
+        ceiling = ceiling_pico(rows, outgoing.bound(cap), request.tiers, request.speed, request.geo)
+    except (Refusal, UnpricedFeature):
+        return
+    sent = orjson.loads(outgoing.send(cap))
+    (config,) = (sent[name] for name in ("generationConfig", "generation_config") if name in sent)
+    assert cap in (config.get("maxOutputTokens"), config.get("max_output_tokens"))
+    tokens = adversarial_tokens(sent) - adversarial_tokens(cap) + gemini_images(model, body) + 60
+    output = cap * (config.get("candidateCount") or 1)
+    assert max(dearest_bills(row, request, body, input_tokens=tokens, output_tokens=output)) <= ceiling
 
 
 RESERVES = [

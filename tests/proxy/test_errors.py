@@ -91,6 +91,9 @@ def test_each_row_speaks_each_dialect(dialect, error, status, retry, waits):
         assert (body["type"], inner["type"]) == ("error", TABLE[error.reason].anthropic_type)
     elif dialect is Dialect.GEMINI:
         assert (inner["code"], inner["status"]) == (status, TABLE[error.reason].gemini_status)
+        assert inner["details"][0]["reason"] == error.reason.upper()
+        fields = [violation["field"] for detail in inner["details"] for violation in detail.get("fieldViolations", [])]
+        assert fields == ([error.param] if error.param else [])
     else:
         assert {"message", "type", "code", "param"} <= inner.keys()
         assert inner["param"] == error.param
@@ -188,6 +191,13 @@ def test_an_error_inside_a_stream_is_an_event_of_the_dialect():
     assert render_stream_error(error, Dialect.ANTHROPIC, call_id="c").startswith(b"event: error\ndata: {")
     for dialect in Dialect:
         assert render_stream_error(error, dialect, call_id="c").endswith(b"}\n\n")
+
+
+@pytest.mark.parametrize(("begun", "before"), [(True, b'[{"candidates":[]}'), (False, b"")])
+def test_an_error_inside_an_array_is_its_last_element(begun, before):
+    error = errors.UpstreamCut(provider="google")
+    ended = before + errors.render_array_error(error, Dialect.GEMINI, call_id="c", begun=begun)
+    assert orjson.loads(ended)[-1]["error"]["awx"]["reason"] == "provider_cut"
 
 
 def test_the_amounts_add_up():

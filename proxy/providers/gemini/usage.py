@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.pricing import Usage
-from proxy.providers.counting import Counts, rest, whole
+from proxy.providers.counting import Counts, UsageUnreadable, rest, whole
 
 
 def read_generate_content(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
-    """generateContent and its stream, whose last chunk holds the totals."""
-    counts = Counts(usage.get("usageMetadata") or usage)
+    """generateContent and its stream, whose last chunk holds the totals; also embeddings, which only read."""
+    usage = usage.get("usageMetadata") or usage
+    if not isinstance(usage, Mapping):
+        raise UsageUnreadable("usageMetadata", "is not an object")
+    counts = Counts(usage)
     prompt, cached = counts.required("promptTokenCount"), counts.count("cachedContentTokenCount")
     tool_prompt, thoughts = counts.count("toolUsePromptTokenCount"), counts.count("thoughtsTokenCount")
     candidates, total = counts.count("candidatesTokenCount"), counts.count("totalTokenCount")
@@ -18,6 +21,7 @@ def read_generate_content(usage: Mapping[str, Any], context: Mapping[str, Any]) 
     audio_output = _of_modality(usage, "candidatesTokensDetails", "AUDIO")
     image_output = _of_modality(usage, "candidatesTokensDetails", "IMAGE")
     counts.ignore("promptTokensDetails", "cacheTokensDetails", "candidatesTokensDetails", "toolUsePromptTokensDetails")
+    counts.ignore("serviceTier", "trafficType")  # told apart
     output = max(candidates + thoughts, total - prompt - tool_prompt)
     if audio_cached == 0 and not _told(usage, "cacheTokensDetails"):
         # Not told apart: what is cached is text as far as there is text, which is the dearer reading.

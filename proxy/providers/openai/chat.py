@@ -55,7 +55,7 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
     if request.stream and not request.wants_usage:
         body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
     sent = orjson.dumps(body)
-    images = image_tokens(target.model, request.hidden.images)
+    images = (target.traits.image_tokens or image_tokens)(target.model, request.hidden.images)
     return Outgoing(
         request=request,
         target=target,

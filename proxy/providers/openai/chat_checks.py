@@ -53,6 +53,7 @@ KNOWN = frozenset(
         "top_k",
         "min_p",
         "repetition_penalty",
+        "extra_body",
     }
 )
 # A field we do not know passes, unless its name says that it could add work or change who does it.
@@ -60,7 +61,7 @@ SUSPICIOUS = re.compile(
     r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
     r"|video|media|file|document|container|server|conversation|thread|session|previous|prompt|compact|context|billing"
     r"|credit|geo|region|residency|agent|best_of|sampl|candidate|choices|quality|resolution|reasoning|provider|preset"
-    r"|transform|ultra|mcp|web|citation|advis|iteration",
+    r"|transform|ultra|mcp|web|citation|advis|iteration|google",
     re.IGNORECASE,
 )
 TIERS = {
@@ -73,6 +74,8 @@ TIERS = {
 }
 _TEXT_PARTS = {"text": "text", "refusal": "refusal"}
 _CACHE_KEYS = frozenset({"mode", "ttl"})
+# What of Google's own fields, which its compatible form takes there, is bounded by the output cap.
+_GOOGLE_KEYS = frozenset({"thinking_config", "thought_tag_marker"})
 
 
 def check_fields(body: dict[str, Any]) -> None:
@@ -91,6 +94,9 @@ def check_fields(body: dict[str, Any]) -> None:
         raise UnpricedFeature(feature="these prompt cache options", param="prompt_cache_options")
     if body.get("prompt_cache_retention") not in (None, "in_memory", "24h"):
         raise UnpricedFeature(feature="this prompt cache retention", param="prompt_cache_retention")
+    extra = table(body, "extra_body")
+    if not (extra.keys() <= {"google"} and table(extra, "google").keys() <= _GOOGLE_KEYS):
+        raise UnpricedFeature(feature="these fields", param="extra_body", hint="Only google.thinking_config passes.")
     for tool in objects(body, "tools"):
         if tool.get("type") not in ("function", "custom"):
             raise UnpricedFeature(feature=f"the hosted tool {tool.get('type')!r}", param="tools")

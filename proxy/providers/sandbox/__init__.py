@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.providers.sandbox import chat, messages, responses
+from proxy.providers.sandbox import chat, contents, messages, responses
 from proxy.providers.shape import ModelRequest, Target
 
 __all__ = ["SandboxAnswer", "answer"]
@@ -17,6 +17,11 @@ _WRITERS: dict[str, Writer] = {
     "count_tokens": messages.chunks_of,
     "responses": responses.chunks_of,
     "input_tokens": responses.chunks_of,
+    "generate_content": contents.chunks_of,
+    "stream_generate_content": contents.chunks_of,
+    "count_content_tokens": contents.count_of,
+    "embed_content": contents.embeddings_of,
+    "batch_embed_contents": contents.embeddings_of,
 }
 
 
@@ -31,6 +36,6 @@ class SandboxAnswer:
 
 def answer(request: ModelRequest, target: Target, sent: bytes) -> SandboxAnswer:
     """Answer a request as its provider would. sent: the bytes that would have been forwarded."""
-    content_type = "text/event-stream; charset=utf-8" if request.stream else "application/json"
+    content_type = f"{request.stream_type}; charset=utf-8" if request.stream else "application/json"
     chunks = _WRITERS[request.endpoint.name](request, target, sent)
     return SandboxAnswer(200, [("content-type", content_type)], chunks)

@@ -7,9 +7,11 @@ import pytest
 
 from proxy.errors import Refusal
 from proxy.providers.anthropic import messages
+from proxy.providers.gemini import generate
 from proxy.providers.openai import chat
 from proxy.providers.shape import Endpoint, Route
 from tests.proxy.providers.anthropic.test_messages import PRICE_MOVERS as OF_MESSAGES
+from tests.proxy.providers.gemini.test_generate import PRICE_MOVERS as OF_CONTENT
 from tests.proxy.providers.openai.test_chat import PRICE_MOVERS as OF_CHAT
 
 MESSAGE = [{"role": "user", "content": "hi"}]
@@ -17,6 +19,7 @@ MESSAGE = [{"role": "user", "content": "hi"}]
 SURFACES: dict[str, tuple[Any, Endpoint, dict[str, Any], dict[str, Any]]] = {
     "chat": (chat, chat.CHAT, {"model": "gpt-4o", "messages": MESSAGE}, OF_CHAT),
     "messages": (messages, messages.MESSAGES, {"model": "m", "max_tokens": 9, "messages": MESSAGE}, OF_MESSAGES),
+    "content": (generate, generate.GENERATE[0], {"contents": [{"parts": [{"text": "hi"}]}]}, OF_CONTENT),
 }
 # What a provider may think of next: what sounds like work, place, tier or tool is refused before it has a meaning.
 TOMORROW = (
