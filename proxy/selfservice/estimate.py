@@ -8,7 +8,7 @@ from agents.ledger import BudgetFacts, BudgetRefused
 from agents.money import usd_exact
 from proxy import allowance, chains, narrowing, planning
 from proxy.admission import SHRINKING_UNITS, caps_of, refusal_of
-from proxy.errors import AgentPaused, Dialect, Refusal
+from proxy.errors import AgentPaused, Dialect, Malformed, Refusal
 from proxy.errors.render import message
 from proxy.incoming import Incoming
 from proxy.names import Names, named_budgets, read_names
@@ -16,6 +16,7 @@ from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
 from proxy.providers.parsing import parse_object
+from proxy.providers.shape import Route
 from proxy.reply import Reply
 from proxy.selfservice.answers import budget_object, caller_of, json_reply
 
@@ -27,7 +28,7 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
     """Read, bound and price as for a call; raises the refusals that need no budget."""
     caller = caller_of(incoming)
     body = await incoming.body()
-    route = registry.find_route("POST", _path_of(incoming.dialect, body), incoming.headers)
+    route = _route_of(incoming, body)
     request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
     names = read_names(incoming.headers, caller, body_user=request.user)
     allowance.check_names(caller, names)
@@ -53,6 +54,16 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
             "budgets": [budget_object(facts, caller) for facts in balances],
         }
     )
+
+
+def _route_of(incoming: Incoming, body: bytes) -> Route:
+    """What the body would be sent to: the path that the query names, else what its form tells."""
+    named = dict(registry.query_pairs(incoming.query)).get("path")
+    path = _path_of(incoming.dialect, body) if named is None else named.removeprefix("/proxy")
+    route = registry.find_route("POST", path, incoming.headers)
+    if not route.endpoint.priced:
+        raise Malformed(problem=f"{path} costs nothing", param="path", hint="Estimate what is charged.")
+    return route
 
 
 def _path_of(dialect: Dialect, body: bytes) -> str:

@@ -1,5 +1,6 @@
 """What an agent may ask about itself, and what Charlie may not."""
 
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -110,6 +111,18 @@ def usage_of(call_id: str | None = None, **fields: Any) -> dict[str, Any]:
     usage = {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 1500}
     said: dict[str, Any] = {"provider": "openai", "model": "gpt-4o-mini", "usage": usage} | fields
     return said if call_id is None else said | {"call_id": call_id}
+
+
+def test_an_estimate_may_name_the_path_that_its_body_is_for(on: Stage) -> None:
+    worker = on.worker()
+    gemini = "/v1/estimate?path=/proxy/gemini/v1beta/models/gemini-2.5-flash:generateContent"
+    answer = on.post(worker.key, gemini, json={"contents": [{"parts": [{"text": "Hello"}]}]}).json()
+    assert (answer["provider"], answer["admitted"]) == ("google", True)
+    assert Decimal(answer["ceiling"]) > 0
+    free = on.post(worker.key, "/v1/estimate?path=/v1/messages/count_tokens", json={})
+    assert (free.status_code, free.json()["error"]["param"]) == (400, "path")
+    assert on.post(worker.key, "/v1/estimate?path=/v1/files", json={}).status_code == 403
+    assert on.fake.stats()["requests"] == 0
 
 
 def test_a_call_made_elsewhere_is_booked_once_whatever_the_budget_says(on: Stage) -> None:
