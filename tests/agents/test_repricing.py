@@ -113,7 +113,7 @@ def test_calls_by_the_list_are_priced_again_by_a_contracts_rate() -> None:
         {"model": "other-70b", "pricing": {"row": "openai/gpt-4o"}},
         {"reserved_at": timezone.now() - timedelta(days=8)},
     ],
-    ids=str,
+    ids=["estimated", "expired", "voided", "practice", "another model", "older"],
 )
 def test_what_no_usage_priced_or_is_older_keeps_its_cost(fields: dict[str, object]) -> None:
     alice = cast.alice()
