@@ -12,6 +12,12 @@ _DENIED = tuple(
     )
 )  # fmt: skip
 
+# Never dialled, whatever the operator allows: clouds tell their secrets there to whoever asks.
+_METADATA = tuple(
+    ip_network(name)
+    for name in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32")
+)
+
 
 class AddressRefused(Exception):
     """The host leads to an address that is not public."""
@@ -38,14 +44,46 @@ def is_public(text: str) -> bool:
     )
 
 
+def may_dial(text: str, *, allow_private: bool) -> bool:
+    """Tell whether a request may go to an IP address.
+
+    allow_private: the operator lets requests into this machine and its network; into a cloud's metadata never.
+    """
+    if not allow_private:
+        return is_public(text) and not _is_metadata(text)
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return not (_is_metadata(text) or address.is_multicast)
+
+
 def resolve(host: str, port: int, *, allow_private: bool) -> list[str]:
-    """Return the addresses of a host; raises AddressRefused if any one is not public, OSError if there is none."""
+    """Return the addresses of a host; raises AddressRefused if any may not be dialled, OSError if there is none."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
-        if not allow_private and not is_public(address):
+        if not may_dial(address, allow_private=allow_private):
             raise AddressRefused(host, address)
     return addresses
+
+
+def _is_metadata(text: str) -> bool:
+    """Whether an address is a cloud's metadata, also one that carries it inside."""
+    address = ip_address(text.partition("%")[0])
+    inner = _carried(address) if isinstance(address, IPv6Address) else None
+    if inner is not None:
+        return _is_metadata(str(inner))
+    return any(address in network for network in _METADATA if network.version == address.version)
+
+
+def _carried(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address inside an IPv6 one: mapped, compatible, 6to4, NAT64."""
+    if address.ipv4_mapped is not None or address.sixtofour is not None:
+        return address.ipv4_mapped or address.sixtofour
+    value = int(address)
+    is_inside = value >> 32 in (0, 0x64FF9B << 64) and value > 0xFFFF
+    return IPv4Address(value & 0xFFFFFFFF) if is_inside else None
 
 
 def _is_plainly_public(address: IPv4Address | IPv6Address) -> bool:

@@ -1,7 +1,9 @@
 """Provider credentials: connect, open, disconnect. The key itself is write-only for people."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -25,22 +27,50 @@ class OpenCredential:
     credential_id: UUID
     provider: str
     base_url: str  # empty: the provider's own
-    api_key: str = field(repr=False)
+    api_key: str = field(repr=False)  # empty: the provider takes calls without
+    preset: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where a custom provider is and how it differs.
+
+    base_url: as base_urls.normalized gives it. preset: a slug of accounts.presets. options: what the organisation set
+    otherwise: cap_field, takes_stream_options, api_version, deployments (name → the price book's model).
+    """
+
+    base_url: str
+    preset: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class KeyNeeded(Exception):
+    """The stored key was for another origin, and must not be shown to this one."""
 
 
 def connect(
-    organization: Organization, provider: str, api_key: str, *, by: User | None, checked_at: datetime | None = None
+    organization: Organization,
+    provider: str,
+    api_key: str,
+    *,
+    by: User | None,
+    checked_at: datetime | None = None,
+    label: str = "",
+    upstream: Upstream | None = None,
 ) -> ProviderCredential:
     """Store or replace the organisation's key for a provider, encrypted.
 
-    provider: one of PROVIDERS; checked_at: when the provider last accepted this key, None if nobody asked. The change
-    is in force for the next call, through the policy version.
+    provider: one of PROVIDERS, or a custom provider's name, with its upstream; checked_at: when the provider last
+    accepted this key, None if nobody asked. label: of a further key beside the usual one, for agents that are pinned
+    to it. The change is in force for the next call, through the policy version.
     """
     with transaction.atomic():
         organization = Organization.objects.select_for_update(no_key=True).get(id=organization.id)
         credential, _ = ProviderCredential.objects.get_or_create(
-            organization=organization, provider=provider, defaults={"sealed_key": b"", "key_hint": ""}
+            organization=organization, provider=provider, label=label, defaults={"sealed_key": b"", "key_hint": ""}
         )
+        _place(credential, upstream)
         credential.sealed_key = seal(api_key, binding=_binding(credential))
         credential.key_hint = api_key[-4:]
         credential.fingerprint = fingerprint_of(api_key)
@@ -49,8 +79,35 @@ def connect(
         credential.checked_at = checked_at
         credential.created_at = timezone.now()
         credential.save()
-        _record_change(organization, "credential.connected", provider, by)
+        _record_change(organization, "credential.connected", credential, by)
     return credential
+
+
+def move(credential: ProviderCredential, upstream: Upstream, *, by: User | None) -> None:
+    """Change what a custom provider is, with the key that is there; raises KeyNeeded for another origin."""
+    if not same_origin(upstream.base_url, credential.base_url):
+        raise KeyNeeded
+    with transaction.atomic():
+        _place(credential, upstream)
+        credential.save(update_fields=["base_url", "preset", "options"])
+        _record_change(credential.organization, "credential.changed", credential, by)
+
+
+def upstream_of(credential: ProviderCredential) -> Upstream | None:
+    """Where a custom provider is; None for the built-in ones."""
+    if credential.provider in PROVIDERS:
+        return None
+    return Upstream(credential.base_url, credential.preset, credential.options)
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether a key that is bound to one base URL may be shown at another."""
+    return _origin(one) == _origin(other)
+
+
+def usual_of(organization: Organization, provider: str) -> ProviderCredential | None:
+    """The key that every agent uses which has no other pinned."""
+    return ProviderCredential.objects.filter(organization=organization, provider=provider, label="").first()
 
 
 def fingerprint_of(api_key: str) -> str:
@@ -69,28 +126,56 @@ def disconnect(credential: ProviderCredential, *, by: User | None) -> None:
     """Forget a provider's key; calls to that provider are refused from now on."""
     with transaction.atomic():
         credential.delete()
-        _record_change(credential.organization, "credential.disconnected", credential.provider, by)
+        _record_change(credential.organization, "credential.disconnected", credential, by)
 
 
-def note_rejection(organization_id: UUID, provider: str, *, called_at: datetime) -> None:
-    """Remember that a provider did not take our key for a call that began at called_at; a newer key is not meant."""
+def note_rejection(
+    organization_id: UUID, provider: str, *, called_at: datetime, credential_id: UUID | None = None
+) -> None:
+    """Remember that a provider did not take our key for a call that began at called_at; a newer key is not meant.
+
+    credential_id: which key it was; None: the usual one.
+    """
+    which = {"label": ""} if credential_id is None else {"id": credential_id}
     ProviderCredential.objects.filter(
-        organization_id=organization_id, provider=provider, rejected_at=None, created_at__lt=called_at
+        organization_id=organization_id, provider=provider, rejected_at=None, created_at__lt=called_at, **which
     ).update(rejected_at=timezone.now())
 
 
 def open_credential(credential: ProviderCredential) -> OpenCredential:
     """Decrypt a credential for use; raises vault.SealBroken."""
     secret = unseal(bytes(credential.sealed_key), binding=_binding(credential))
-    return OpenCredential(credential.id, credential.provider, credential.base_url, secret)
+    return OpenCredential(
+        credential.id, credential.provider, credential.base_url, secret, credential.preset, credential.options
+    )
 
 
-def _record_change(organization: Organization, action: str, provider: str, by: User | None) -> None:
+def _place(credential: ProviderCredential, upstream: Upstream | None) -> None:
+    if upstream is not None:
+        credential.base_url, credential.preset = upstream.base_url, upstream.preset
+        credential.options = dict(upstream.options)
+
+
+def _record_change(organization: Organization, action: str, credential: ProviderCredential, by: User | None) -> None:
     Organization.objects.filter(id=organization.id).update(policy_version=F("policy_version") + 1)
-    AuditEntry.objects.create(organization=organization, user=by, action=action, target=provider)
+    details: dict[str, Any] = {}
+    if credential.base_url:
+        details = {"base_url": credential.base_url, "preset": credential.preset, "options": credential.options}
+    AuditEntry.objects.create(
+        organization=organization, user=by, action=action, target=spoken(credential), details=details
+    )
+
+
+def spoken(credential: ProviderCredential) -> str:
+    """A credential's name for people."""
+    return f"{credential.provider} ({credential.label})" if credential.label else credential.provider
 
 
 def _binding(credential: ProviderCredential) -> bytes:
-    parts = urlsplit(credential.base_url)
-    origin = f"{parts.scheme}://{parts.netloc}" if credential.base_url else ""
+    origin = _origin(credential.base_url)
     return f"{credential.organization_id}|{credential.provider}|{credential.id}|{origin}".encode()
+
+
+def _origin(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}" if base_url else ""

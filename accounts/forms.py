@@ -80,6 +80,28 @@ class ProviderKeyForm(forms.Form):
         return key
 
 
+class FurtherKeyForm(ProviderKeyForm):
+    """A key of a provider beside its usual one, for agents that are pinned to it."""
+
+    label = forms.CharField(
+        label="Name of this key", max_length=60, validators=[refuse_control_characters],
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "research"}),
+        help_text="For people: it is what you choose on an agent's page.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, taken: frozenset[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.taken = taken
+
+    def clean_label(self) -> str:
+        label: str = self.cleaned_data["label"]
+        if label in self.taken:
+            raise ValidationError(
+                "There is a key of that name; replace that one, or choose another name.", code="taken"
+            )
+        return label
+
+
 class ProfileForm(_UserModelForm):
     """How colleagues see a person."""
 

@@ -1,5 +1,6 @@
 """Asks a provider whether it accepts a key, before we store it."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
@@ -7,11 +8,13 @@ from urllib.parse import urlsplit
 import httpx
 from django.conf import settings
 
-from accounts.addresses import AddressRefused, resolve
+from accounts import outbound
+from accounts.addresses import AddressRefused
+from accounts.credentials import Upstream
+from accounts.presets import preset_of
 
-_TIMEOUT_SECONDS = 10
-_ADDRESSES_MAX = 4
 _REJECTED = {"openai": {401, 403}, "anthropic": {401, 403}, "google": {400, 401, 403}}
+_REJECTED_BY_CUSTOM = frozenset({401, 403})
 
 
 class Verdict(Enum):
@@ -29,22 +32,38 @@ class Check:
     verdict: Verdict
     detail: str = ""
 
+    def may_be_stored(self, *, untested: bool) -> bool:
+        """A key that the provider rejects is never stored; one that could not be tested only on request."""
+        return self.verdict is Verdict.ACCEPTED or (self.verdict is Verdict.UNKNOWN and untested)
+
 
 def check_key(provider: str, api_key: str) -> Check:
     """List the provider's models with this key: it costs nothing and needs a key that works.
 
     provider: openai, anthropic or google.
     """
-    url, headers = _question(provider, api_key)
+    return _ask(*_question(provider, api_key), rejected=_REJECTED[provider])
+
+
+def check_custom(upstream: Upstream, api_key: str) -> Check:
+    """The same for a provider that an organisation connects itself; an empty key is not shown."""
+    preset = preset_of(upstream.preset)
+    version = upstream.options.get("api_version")
+    url = f"{upstream.base_url}/openai/models?api-version={version}" if version else f"{upstream.base_url}/models"
+    shown = {preset.key_header: api_key} if preset.key_header else {"Authorization": f"Bearer {api_key}"}
+    return _ask(url, shown if api_key else {}, rejected=_REJECTED_BY_CUSTOM)
+
+
+def _ask(url: str, headers: dict[str, str], *, rejected: Container[int]) -> Check:
     try:
-        status = _ask(url, headers)
+        status = outbound.status_of("GET", url, headers)
     except AddressRefused as refusal:
         return Check(
             Verdict.UNKNOWN, f"{refusal}. The operator can allow this with SHREDDER_ALLOW_PRIVATE_UPSTREAMS=1."
         )
-    except (httpx.HTTPError, OSError):
+    except (httpx.HTTPError, OSError, UnicodeError):
         return Check(Verdict.UNKNOWN, f"{urlsplit(url).hostname} could not be reached.")
-    if status in _REJECTED[provider]:
+    if status in rejected:
         return Check(Verdict.REJECTED, f"It answered {status}.")
     if status == httpx.codes.OK:
         return Check(Verdict.ACCEPTED)
@@ -60,25 +79,3 @@ def _question(provider: str, api_key: str) -> tuple[str, dict[str, str]]:
         return f"{base.rstrip('/')}/v1/models", {"x-api-key": api_key, "anthropic-version": "2023-06-01"}
     base = settings.SHREDDER_GEMINI_BASE_URL or "https://generativelanguage.googleapis.com"
     return f"{base.rstrip('/')}/v1beta/models?pageSize=1", {"x-goog-api-key": api_key}
-
-
-def _ask(url: str, headers: dict[str, str]) -> int:
-    """Return the status of a GET, dialled to an address that was checked, so that no second look-up can differ."""
-    whole = httpx.URL(url)
-    port = whole.port or (443 if whole.scheme == "https" else 80)
-    addresses = resolve(whole.host, port, allow_private=settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS)
-    with httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False, follow_redirects=False) as client:
-        for address in addresses[:_ADDRESSES_MAX]:
-            try:
-                return _get_at(client, whole, address, headers)
-            except httpx.ConnectError:
-                continue
-    raise httpx.ConnectError("no address answered")
-
-
-def _get_at(client: httpx.Client, url: httpx.URL, address: str, headers: dict[str, str]) -> int:
-    dialled = url.copy_with(host=address)
-    named = {**headers, "Host": url.netloc.decode()}
-    # Only the status is read: the body is the provider's and could be large.
-    with client.stream("GET", dialled, headers=named, extensions={"sni_hostname": url.host}) as response:
-        return response.status_code

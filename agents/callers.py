@@ -8,16 +8,15 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from accounts.credentials import PROVIDERS, OpenCredential, open_credential
-from accounts.vault import SealBroken
+from accounts.credentials import PROVIDERS, OpenCredential
 from agents.created_agents import agent_for
 from agents.key_holders import Holder, holder_of
 from agents.models import Agent, Budget, CustomRate, Guards
+from agents.pins import credentials_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from accounts.models import Organization
 
 _NO_CREDENTIAL = UUID(int=0)  # none of the organisation's
 
@@ -82,8 +81,10 @@ class Caller:
         named, slash, _ = model.partition("/")
         is_provider = bool(slash) and (named in PROVIDERS or named in self.credentials)
         provider = named if is_provider else self.own_key.provider
-        base_url = "" if provider in PROVIDERS else self.credentials[provider].base_url
-        own = OpenCredential(_NO_CREDENTIAL, provider, base_url, self.own_key.api_key)
+        if provider in PROVIDERS:
+            own = OpenCredential(_NO_CREDENTIAL, provider, "", self.own_key.api_key)
+        else:
+            own = replace(self.credentials[provider], api_key=self.own_key.api_key)
         return replace(self, credentials={provider: own})
 
 
@@ -121,7 +122,7 @@ def _snapshot(holder: Holder, agent: Agent) -> Caller:
         guards=Guards.of(agent),
         rates=tuple(CustomRate.objects.filter(organization=organization, ended_at=None)),
         budgets=tuple(_policy(budget) for budget in _budgets_of(agent)),
-        credentials=_credentials_of(organization),
+        credentials=credentials_of(agent),
     )
 
 
@@ -141,14 +142,3 @@ def _policy(budget: Budget) -> BudgetPolicy:
         budget.limit,
         budget.agent_id is not None,
     )
-
-
-def _credentials_of(organization: Organization) -> dict[str, OpenCredential]:
-    """Open every credential that opens; one whose seal is broken counts as not connected."""
-    opened = {}
-    for credential in organization.credentials.all():
-        try:
-            opened[credential.provider] = open_credential(credential)
-        except SealBroken:
-            continue
-    return opened

@@ -15,6 +15,7 @@ from accounts.models import Organization
 from agents.forms import UsdField
 from agents.models import Agent, Call, CallStatus
 from agents.money import usd_display
+from agents.rate_forms import provider_choices
 from agents.reports.days import Period, days_period
 
 RANGES = {
@@ -27,6 +28,7 @@ CUSTOM = "custom"
 DEFAULT_RANGE = "24h"
 RUNNING = "running"
 FAILED = "failed"
+_SANDBOX = ("sandbox", "Sandbox")
 _CUSTOM_DAYS_MAX = 366
 _FUTURE = timedelta(minutes=5)  # an id made by a clock a little ahead of ours is still "now"
 
@@ -99,7 +101,7 @@ class CallFilter(django_filters.FilterSet):  # type: ignore[misc]
         method="by_status",
     )
     provider = django_filters.ChoiceFilter(
-        choices=[*PROVIDERS.items(), ("sandbox", "Sandbox")], label="Provider", empty_label="Any provider"
+        choices=[*PROVIDERS.items(), _SANDBOX], label="Provider", empty_label="Any provider"
     )
     model = django_filters.CharFilter(label="Model", method="by_model", max_length=128)
     session = django_filters.CharFilter(label="Session", max_length=128)
@@ -116,6 +118,8 @@ class CallFilter(django_filters.FilterSet):  # type: ignore[misc]
         super().__init__(data, queryset=queryset)
         # This instance's own copy: the class's filters belong to every organisation.
         self.filters["agent"].queryset = Agent.objects.for_org(organization).order_by("name")
+        # Asked for only where the form is drawn or a provider was chosen.
+        self.filters["provider"].extra["choices"] = lambda: [*provider_choices(organization), _SANDBOX]
 
     def by_agent(self, rows: QuerySet[Call], name: str, agent: Agent) -> QuerySet[Call]:
         return rows.filter(agent_id=agent.id)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
@@ -137,6 +137,15 @@ class PriceBook:
 def current_book() -> PriceBook:
     """The book this process prices by."""
     return PriceBook.load()
+
+
+def listed_names(provider: str, model: str, kept: Mapping[str, Any]) -> tuple[str, str]:
+    """Under which provider and model the book has what a call used; a custom provider's call keeps both in its pricing.
+
+    kept: the call's `pricing`.
+    """
+    listed = kept.get("listed")
+    return (str(listed[0]), str(listed[1])) if listed else (provider, model)
 
 
 def _families(provider: str, model: str) -> list[str]:

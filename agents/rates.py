@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import AuditEntry
+from accounts.credentials import PROVIDERS
+from accounts.models import AuditEntry, ProviderCredential
+from accounts.presets import preset_of
 from agents.budgets import touch_organization
 from agents.models import CustomRate
 from agents.money import PICO_PER_USD, usd_exact
@@ -98,10 +100,25 @@ def row_of(rate: CustomRate, *, output_limit: int | None = None) -> PriceRow:
 
 def listed_row(rate: CustomRate, now: datetime) -> PriceRow | None:
     """What the price list says of the same model now; None where it says nothing."""
+    provider, model = _listed_names(rate)
     try:
-        return current_book().row(rate.provider, rate.model, now)
+        return current_book().row(provider, model, now)
     except UnpricedModel:
         return None
+
+
+def _listed_names(rate: CustomRate) -> tuple[str, str]:
+    """Under which names the price list has the model; a custom provider's kind says under which provider's."""
+    if rate.provider in PROVIDERS:
+        return rate.provider, rate.model
+    usual = ProviderCredential.objects.filter(
+        organization_id=rate.organization_id, provider=rate.provider, label=""
+    ).first()
+    if usual is None:
+        return rate.provider, rate.model
+    preset = preset_of(usual.preset)
+    is_mapped = preset.has_deployments
+    return preset.prices, usual.options.get("deployments", {}).get(rate.model, "") if is_mapped else rate.model
 
 
 def example_pico(row: PriceRow) -> int | None:

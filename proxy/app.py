@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from accounts.ids import uuid7
 from proxy import call, selfservice, stored
-from proxy.errors import BodyTooLarge, BudgetRefusal, Overloaded, ProviderNotConnected, Refusal, render
+from proxy.errors import BodyTooLarge, BudgetRefusal, Overloaded, ProviderNotConnected, Refusal, UnpricedModel, render
 from proxy.incoming import ClientGone, Incoming, Receive, Scope, Send
-from proxy.process import PROVIDERS_PAGE, Process, process_from_settings
+from proxy.process import PROVIDERS_PAGE, Process, process_from_settings, rates_page
 from proxy.providers import registry
 from proxy.reply import RawHeaders, Reply, call_headers, raw, refusal_headers
 
@@ -103,6 +103,8 @@ def _refused(incoming: Incoming, refusal: Refusal) -> Reply:
     caller = incoming.caller
     if isinstance(refusal, ProviderNotConnected) and _process is not None:
         refusal.page = f"{_process.site_url}{PROVIDERS_PAGE}"
+    if isinstance(refusal, UnpricedModel) and refusal.provider and not refusal.hint and _process is not None:
+        refusal.hint = f"An admin can set a rate: {_process.site_url}{rates_page(refusal.provider, refusal.model)}"
     rendered = render(
         refusal,
         incoming.dialect,

@@ -10,7 +10,9 @@ from uuid import UUID
 from agents import pricing
 from agents.ledger import CallEnd, Ledger
 from agents.pricing import Circumstances, Usage
+from agents.pricing.custom import is_custom
 from proxy.admission import Admission
+from proxy.planning import Plan
 from proxy.prices import Prices
 from proxy.providers.shape import Basis, Metered
 
@@ -122,8 +124,7 @@ class Bill:
     def _price(self, usage: Usage, metered: Metered, *, miscounted: bool) -> pricing.Settlement:
         plan = self._admission.plan
         return self._prices.settle(
-            provider=plan.target.provider,
-            model=plan.target.model,
+            listing=plan.target.listing,
             served_model=metered.served_model,
             held_rows=plan.rows,
             usage=usage,
@@ -149,7 +150,7 @@ class Bill:
                 cache_write_long_tokens=usage.cache_write_long,
                 output_tokens=usage.output,
                 reasoning_tokens=usage.reasoning,
-                pricing=_pricing(usage, metered.circumstances, row_id),
+                pricing=_pricing(usage, metered.circumstances, row_id) | _listed(self._admission.plan, row_id),
                 served_model=_served(metered, self._admission.plan.request.model),
                 http_status=self.http_status,
                 reason=reason,
@@ -168,7 +169,11 @@ class Bill:
         if bound.tools:
             return True
         holds = self._prices.compare_bound(
-            plan.rows[0], counted=plan.counted, bound_tokens=bound.input_tokens, actual_tokens=actual_tokens
+            plan.rows[0],
+            plan.target.listing,
+            counted=plan.counted,
+            bound_tokens=bound.input_tokens,
+            actual_tokens=actual_tokens,
         )
         if plan.counted or not holds:
             self._bound_facts = {
@@ -201,7 +206,13 @@ def _served(metered: Metered, asked: str) -> str:
     return "" if served == asked else served[:128]
 
 
-def _pricing(usage: Usage, circumstances: Circumstances, row_id: str) -> Mapping[str, object]:
+def _listed(plan: Plan, row_id: str) -> dict[str, object]:
+    """Under which names the price book has the row of a custom provider's call, which is not under its own."""
+    listing = plan.target.listing
+    return {"listed": [listing.provider, listing.model]} if listing.upstream and not is_custom(row_id) else {}
+
+
+def _pricing(usage: Usage, circumstances: Circumstances, row_id: str) -> dict[str, object]:
     """What pricing the row again needs beyond its columns; only what differs from the ordinary."""
     kept: dict[str, object] = {"row": row_id}
     for name in ("tier", "speed", "geo", "billed"):
@@ -227,8 +238,8 @@ def _facts(metered: Metered, settlement: pricing.Settlement, ceiling_pico: int) 
     facts: dict[str, object] = {}
     if metered.raw_usage is not None:
         facts["usage"] = metered.raw_usage
-    if settlement.flags:
-        facts["flags"] = list(settlement.flags)
+    if flags := [*metered.flags, *settlement.flags]:
+        facts["flags"] = flags
     if settlement.cost_pico > ceiling_pico:
         facts["overrun_pico"] = settlement.cost_pico - ceiling_pico
     return facts

@@ -1,5 +1,6 @@
 """From a request to the most it can cost: who answers, under which output bound, at which rates; nothing is held."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,6 +14,8 @@ from proxy import allowance, bounds
 from proxy.errors import UnboundedCall, UnpricedFeature
 from proxy.prices import Prices
 from proxy.providers import registry, targets
+from proxy.providers.compatible import custom_provider
+from proxy.providers.price_limit import with_price_limit
 from proxy.providers.shape import ModelRequest, Outgoing, Route, Target
 from proxy.providers.targets import Provider
 
@@ -127,10 +130,11 @@ def make_plan(
     caller = caller.with_own_key(request.model)
     target = choose_target(prices, caller, route, request.model)
     allowance.check_model(caller, target)
-    request = allowance.with_tool_uses(caller, request)
+    request = replace(allowance.with_tool_uses(caller, request), traits=target.traits)
     until = now + timedelta(seconds=seconds_max) + CLOCK_ERROR
-    rows = tuple(prices.rows_between(target.provider, target.model, now - CLOCK_ERROR, until, caller.rates))
+    rows = tuple(prices.rows_between(target, now - CLOCK_ERROR, until, caller.rates))
     _check_kind(rows, route)
+    target = with_price_limit(target, rows)
     outgoing = registry.surface_of(route.endpoint).prepare(request, target)
     cap = allowance.output_cap(caller, request, model_max=_model_max(rows))
     bound = outgoing.bound(cap)
@@ -180,6 +184,7 @@ def free_plan(prices: Prices, caller: Caller, route: Route, request: ModelReques
 
 def free_plan_for(prices: Prices, caller: Caller, route: Route, request: ModelRequest, target: Target) -> Plan:
     """The same where it is known who answers."""
+    request = replace(request, traits=target.traits)
     outgoing = registry.surface_of(route.endpoint).prepare(request, target)
     return Plan(caller, route, request, target, outgoing, (), 0, False, 0, _NOTHING, 0, prices.version)
 
@@ -187,24 +192,41 @@ def free_plan_for(prices: Prices, caller: Caller, route: Route, request: ModelRe
 def choose_target(prices: Prices, caller: Caller, route: Route, model: str) -> Target:
     """Who answers: the sandbox for a test key, else a connected provider."""
 
-    def priced(provider: str, name: str) -> bool:
-        return prices.has(provider, name, caller.rates)
+    connected = providers_of(caller)
+    listing_of = {provider.name: provider.listing for provider in connected}
 
-    return targets.choose_target(model, route.endpoint, connected=providers_of(caller), priced=priced)
+    def priced(provider: str, name: str) -> bool:
+        listing = listing_of[provider](name) if provider in listing_of else None
+        return prices.has(provider, name, caller.rates, listing=listing)
+
+    return targets.choose_target(model, route.endpoint, connected=connected, priced=priced)
 
 
 def providers_of(caller: Caller) -> list[Provider]:
     """Who can be asked for this caller; a test key's prices are those of any provider."""
-    return [provider for name, provider in targets.BUILT_IN.items() if caller.practice or name in caller.credentials]
+    built_in = [one for name, one in targets.BUILT_IN.items() if caller.practice or name in caller.credentials]
+    return built_in + [
+        custom_provider(name, known.preset, known.options, upstream=str(known.credential_id))
+        for name, known in caller.credentials.items()
+        if name not in targets.BUILT_IN and known.base_url
+    ]
 
 
 def can_serve(prices: Prices, caller: Caller, route: Route) -> list[str]:
-    """The priced models that the caller can reach in the route's dialect."""
+    """The priced models that the caller can reach in the route's dialect, by the names that reach them.
+
+    A model that two providers have is listed with each one's name before it.
+    """
     caller = caller.with_own_key("")
     dialect = route.endpoint.dialect
     speakers = [provider for provider in providers_of(caller) if dialect in provider.speaks]
-    models = (one.target(model, dialect) for one in speakers for model in prices.models(one.name, caller.rates))
-    return [target.model for target in models if allowance.may_use(caller, target)]
+    offers = [(one.name, model) for one in speakers for model in prices.models(one, caller.rates)]
+    by_name = {one.name: one for one in speakers}
+    usable = [
+        (name, model) for name, model in offers if allowance.may_use(caller, by_name[name].target(model, dialect))
+    ]
+    times = Counter(model for _, model in offers)
+    return [model if times[model] == 1 else f"{name}/{model}" for name, model in usable]
 
 
 def _check_kind(rows: tuple[PriceRow, ...], route: Route) -> None:

@@ -11,6 +11,8 @@ from agents.pricebook import UnpricedModel as NoRow
 from agents.pricing import PriceRow
 from agents.pricing.custom import is_custom
 from proxy.errors import UnpricedModel
+from proxy.providers.shape import Listing, Target
+from proxy.providers.targets import Provider
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +20,8 @@ logger = logging.getLogger(__name__)
 class Prices:
     """A price book, and what bills have proven wrong: rows, models' bounds by bytes, counts of tokenizers.
 
-    own: an organisation's rates, which come before the book.
+    own: an organisation's rates, which come before the book. listing: where the book has the model; what the bills of
+    an upstream that an organisation chose prove wrong is out of use for that upstream alone.
     """
 
     def __init__(self, book: PriceBook) -> None:
@@ -32,32 +35,39 @@ class Prices:
         """The version that calls are priced by."""
         return self.book.version
 
-    def has(self, provider: str, model: str, own: Sequence[CustomRate] = ()) -> bool:
+    def has(self, provider: str, model: str, own: Sequence[CustomRate] = (), *, listing: Listing | None = None) -> bool:
         """Whether the model has a price, now or at another time."""
-        return rates.find(own, provider, model) is not None or self.book.has(provider, model)
+        at = listing or Listing(provider, model)
+        return rates.find(own, provider, model) is not None or self.book.has(at.provider, at.model)
 
-    def models(self, provider: str, own: Sequence[CustomRate] = ()) -> list[str]:
+    def models(self, provider: Provider, own: Sequence[CustomRate] = ()) -> list[str]:
         """The model ids of a provider that have a price, sorted."""
-        listed = self.book.models(provider)
-        added = {rate.model for rate in own if rate.provider == provider}.difference(listed)
+        if provider.deployments is None:
+            listed = self.book.models(provider.listing("").provider)
+        else:
+            listed = [
+                name for name, model in provider.deployments.items() if self.book.has(provider.prices or "", model)
+            ]
+        added = {rate.model for rate in own if rate.provider == provider.name}.difference(listed)
         return sorted([*listed, *added]) if added else listed
 
     def rows_between(
-        self, provider: str, model: str, start: datetime, end: datetime, own: Sequence[CustomRate] = ()
+        self, target: Target, start: datetime, end: datetime, own: Sequence[CustomRate] = ()
     ) -> list[PriceRow]:
         """The rows that may come to price a call; raises errors.UnpricedModel."""
+        provider, model, listing = target.provider, target.model, target.listing
         rate = rates.find(own, provider, model)
         try:
-            rows = self.book.rows_between(provider, model, start, end)
+            rows = self.book.rows_between(listing.provider, listing.model, start, end)
         except NoRow as error:
             if rate is None:
                 raise UnpricedModel(model=model, provider=provider) from error
             rows = []
         if rate is not None:
             rows = [_own_row(rate, listed=rows)]
-        if self._quarantined and any(row.row_id in self._quarantined for row in rows):
+        if self._quarantined and any(_row_name(row.row_id, listing) in self._quarantined for row in rows):
             raise UnpricedModel(model=model, provider=provider, hint="Its price was found wrong and is being checked.")
-        if _bounded_name(rows[0]) in self._unbounded:
+        if _bounded_name(rows[0], listing) in self._unbounded:
             raise UnpricedModel(model=model, provider=provider, hint="It reads more than we can bound; being checked.")
         return rows
 
@@ -65,7 +75,9 @@ class Prices:
         """Whether a tokenizer's count has held for every bill of the model. model: as the price book names it."""
         return (provider, model) not in self._miscounted
 
-    def compare_bound(self, row: PriceRow, *, counted: bool, bound_tokens: int, actual_tokens: int) -> bool:
+    def compare_bound(
+        self, row: PriceRow, listing: Listing, *, counted: bool, bound_tokens: int, actual_tokens: int
+    ) -> bool:
         """Whether a bill's input was within its bound; one that was not switches the bound off for the model.
 
         row: of the call's ceiling. counted: the bound came from a tokenizer; later calls are bounded by bytes. Else the
@@ -76,7 +88,7 @@ class Prices:
         if counted:
             self._miscounted.add((row.provider, row.model))
         else:
-            self._unbounded.add(_bounded_name(row))
+            self._unbounded.add(_bounded_name(row, listing))
         logger.error(
             "bound breach: %s/%s read %d tokens and was bounded to %d by %s", row.provider, row.model, actual_tokens,
             bound_tokens, "its tokenizer; it is not counted again" if counted else "bytes; the model is in quarantine",
@@ -86,8 +98,7 @@ class Prices:
     def settle(
         self,
         *,
-        provider: str,
-        model: str,
+        listing: Listing,
         served_model: str | None,
         held_rows: Sequence[PriceRow],
         usage: pricing.Usage,
@@ -106,10 +117,10 @@ class Prices:
         """
         rows = held_rows
         if not any(is_custom(row.row_id) for row in held_rows):
-            rows = self.book.settle_rows(provider, model, served_model, started_at, ended_at)
+            rows = self.book.settle_rows(listing.provider, listing.model, served_model, started_at, ended_at)
         settlement = pricing.settle(rows, usage, circumstances, reserved_pico=ceiling_pico)
         if settlement.cost_pico > ceiling_pico and not miscounted:
-            self._quarantined.add(settlement.row_id)
+            self._quarantined.add(_row_name(settlement.row_id, listing))
             logger.error(
                 "overrun: %s cost %d pico-dollars over a ceiling of %d; the row is in quarantine",
                 settlement.row_id, settlement.cost_pico, ceiling_pico,
@@ -117,9 +128,14 @@ class Prices:
         return settlement
 
 
-def _bounded_name(row: PriceRow) -> str:
+def _row_name(row_id: str, listing: Listing) -> str:
+    """What a wrong price is remembered by."""
+    return f"{listing.upstream} {row_id}" if listing.upstream else row_id
+
+
+def _bounded_name(row: PriceRow, listing: Listing) -> str:
     """What a broken bound is remembered by."""
-    return row.row_id if is_custom(row.row_id) else f"{row.provider}/{row.model}"
+    return _row_name(row.row_id if is_custom(row.row_id) else f"{row.provider}/{row.model}", listing)
 
 
 def _own_row(rate: CustomRate, listed: Sequence[PriceRow]) -> PriceRow:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -32,6 +33,11 @@ PROVIDER_BASE_URLS = {
     "anthropic": "https://api.anthropic.com",
     "google": "https://generativelanguage.googleapis.com",
 }
+
+
+def rates_page(provider: str, model: str) -> str:
+    """Where a model gets a rate of the organisation's own."""
+    return f"/settings/rates/?{urlencode({'provider': provider, 'model': model})}"
 
 
 @dataclass(frozen=True, slots=True)

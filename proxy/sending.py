@@ -68,20 +68,28 @@ async def ask_provider(process: Process, plan: Plan, client_headers: Mapping[str
     if plan.caller.practice:
         return PracticeAnswer(sandbox.answer(plan.request, plan.target, body))
     credential = plan.caller.credentials[plan.target.provider]
-    key_headers = registry.manners_of(plan.route.endpoint.dialect).key_headers(credential.api_key)
     return await process.upstream.send(
         plan.route.endpoint.method,
         url_of(base_url_of(process, plan), plan),
-        headers.to_provider(client_headers, key_headers, plan.outgoing.content_type),
+        headers.to_provider(client_headers, key_headers(plan, credential.api_key), plan.outgoing.content_type),
         None if plan.route.is_read else body,
     )
+
+
+def key_headers(plan: Plan, api_key: str) -> list[tuple[str, str]]:
+    """The headers that show the provider its key; none for one that takes calls without."""
+    if not api_key:
+        return []
+    if own := plan.target.traits.key_header:
+        return [(own, api_key)]
+    return registry.manners_of(plan.route.endpoint.dialect).key_headers(api_key)
 
 
 def url_of(base_url: str, plan: Plan) -> str:
     """The address of a planned request at its provider."""
     path = plan.route.upstream_path if plan.outgoing.path is None else plan.outgoing.path
-    query = f"?{plan.route.query}" if plan.route.query else ""
-    return f"{base_url}{plan.target.base_path}{path}{query}"
+    query = "&".join(part for part in (plan.target.query, plan.route.query) if part)
+    return f"{base_url}{plan.target.base_path}{path}{'?' if query else ''}{query}"
 
 
 def base_url_of(process: Process, plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""The one way out to providers: a pooled client that dials public addresses only and says what became of a request.
+"""The one way out to providers: a pooled client that dials checked addresses only and says what became of a request.
 
 What matters to the ledger is whether the provider can have billed. So a failure is one of three: nothing was sent
 (the hold is given back), sent but no answer, or cut off in the middle of the answer (both may have been billed).
@@ -6,9 +6,9 @@ What matters to the ledger is whether the provider can have billed. So a failure
 
 import asyncio
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,11 +17,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict
 from yarl import URL
 
-from accounts.addresses import is_public
+from accounts.addresses import may_dial
 
 # Shorter than any provider's own, so that a pooled connection is rarely closed under a request.
 KEEP_ALIVE_SECONDS = 30.0
 READ_BUFFER_BYTES = 2**16
+
+type Guard = Callable[[str], bool]
 
 
 class UpstreamFailed(Exception):
@@ -106,12 +108,12 @@ class Upstream:
 
     def __init__(self, *, allow_private: bool = False, time_outs: TimeOuts | None = None) -> None:
         self._time_outs = time_outs or TimeOuts()
-        guard = None if allow_private else _public_socket
+        guard = partial(may_dial, allow_private=allow_private)
         connector = aiohttp.TCPConnector(
             limit=0,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
-            resolver=aiohttp.ThreadedResolver() if allow_private else _PublicResolver(),
-            socket_factory=guard,
+            resolver=_GuardedResolver(guard),
+            socket_factory=partial(_guarded_socket, guard),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -151,29 +153,30 @@ class Upstream:
         return Answer(response, self._time_outs, deadline)
 
 
-class _PublicResolver(AbstractResolver):
-    """Resolve a host once and refuse it when any of its addresses is not public."""
+class _GuardedResolver(AbstractResolver):
+    """Resolve a host once and refuse it when any of its addresses must not be dialled."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_dial: Guard) -> None:
+        self._may_dial = may_dial
         self._resolver = aiohttp.ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
-        if not all(is_public(entry["host"]) for entry in found):
-            raise AddressRefused(f"{host} resolves to an address that is not public")
+        if not all(self._may_dial(entry["host"]) for entry in found):
+            raise AddressRefused(f"{host} resolves to an address that must not be dialled")
         return found
 
     async def close(self) -> None:
         await self._resolver.close()
 
 
-def _public_socket(address_info: tuple[Any, ...]) -> socket.socket:
+def _guarded_socket(may_dial: Guard, address_info: tuple[Any, ...]) -> socket.socket:
     """Make the socket for an address that is about to be dialled; a literal address never met the resolver."""
     family, kind, protocol, _, address = address_info
-    if not is_public(address[0]):
-        raise AddressRefused(f"{address[0]} is not a public address")
+    if not may_dial(address[0]):
+        raise AddressRefused(f"{address[0]} must not be dialled")
     made = socket.socket(family=family, type=kind, proto=protocol)
     made.setblocking(False)
     return made

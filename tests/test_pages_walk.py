@@ -34,6 +34,7 @@ PERSONAL = {"accounts:theme", "accounts:profile", "agents:onboarding", "alerts:s
 OF_A_TENANT = {
     "agent_id",
     "budget_id",
+    "credential_id",
     "call_id",
     "key_id",
     "organization_key_id",
@@ -74,6 +75,7 @@ def _walk(patterns: list[URLPattern | URLResolver], namespace: str) -> Iterator[
 def values_of(person: Person) -> dict[str, object]:
     """A value for every argument, of this person's organisation."""
     credentials.connect(person.organization, "openai", "sk-test-0123", by=person.user)
+    further = credentials.connect(person.organization, "openai", "sk-test-4567", by=person.user, label="research")
     made = call(person, timezone.now(), basis=Basis.WORST_CASE)
     key = AgentKey.objects.filter(agent=person.agent).earliest("id")
     rate = rates.set_rate(CustomRate(organization=person.organization, provider="openai", **RATE), by=person.user)
@@ -82,7 +84,7 @@ def values_of(person: Person) -> dict[str, object]:
     return {
         "agent_id": person.agent.id, "budget_id": budget.id, "call_id": made.call_id, "key_id": key.id,
         "organization_key_id": organization_keys.issue(person.organization, by=person.user, name="Crew")[0].id,
-        "provider": "openai", "rate_id": rate.id,
+        "provider": "openai", "rate_id": rate.id, "credential_id": further.id,
     }  # fmt: skip
 
 
@@ -126,6 +128,7 @@ def test_charlie_reads_no_name_of_acmes(page: Page) -> None:
     Agent.objects.filter(id=alice.agent.id).update(name="Wombat agent", slug="wombat-agent")
     OrganizationKey.objects.update(name="wombat-key")
     CustomRate.objects.update(model="wombat-70b")
+    ProviderCredential.objects.exclude(label="").update(label="wombat key")
     Budget.objects.filter(scope=Scope.MODEL).update(scope_name="wombat-70b")
     shown = browser(charlie).get(page.address(values_of(charlie)))
     if shown.status_code == 200:
@@ -161,6 +164,7 @@ def test_name_of_a_tenant_never_becomes_markup(page: Page) -> None:
     OrganizationKey.objects.update(name=PAYLOAD)
     type(alice.user).objects.update(name=PAYLOAD)
     CustomRate.objects.update(model=PAYLOAD)
+    ProviderCredential.objects.exclude(label="").update(label=PAYLOAD[:60])
     Budget.objects.filter(scope=Scope.MODEL).update(scope_name=PAYLOAD)
     call(alice, timezone.now(), model=PAYLOAD, session=PAYLOAD, user_subject=PAYLOAD, sub_agent=PAYLOAD[:64])
     answer = browser(alice).get(page.address(values))

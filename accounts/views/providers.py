@@ -1,8 +1,10 @@
 """Provider keys: connected here, tested before they are stored, never shown again."""
 
+from dataclasses import dataclass
+
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
@@ -13,7 +15,9 @@ from accounts.credentials import PROVIDERS
 from accounts.forms import ProviderKeyForm
 from accounts.http import OrgRequest, admin_required, member_required
 from accounts.models import ProviderCredential
+from accounts.presets import preset_of
 from accounts.provider_check import Check, Verdict, check_key
+from accounts.views.custom_providers import provider_edit
 
 # Where people find their key, and what it looks like.
 KEY_PAGES = {
@@ -23,12 +27,41 @@ KEY_PAGES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One provider on the page. usual: the key that agents use; further: those that agents may be pinned to."""
+
+    slug: str
+    name: str
+    usual: ProviderCredential | None
+    further: list[ProviderCredential]
+
+    @property
+    def kind(self) -> str:
+        """What a custom provider is; empty for those built in."""
+        return preset_of(self.usual.preset).title if self.usual is not None and self.usual.base_url else ""
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether the organisation connected it itself."""
+        return self.slug not in PROVIDERS
+
+
 @require_safe
 @member_required
 def provider_list(request: OrgRequest) -> HttpResponse:
     """Show which providers are connected; keys themselves never leave the vault."""
-    connected = {credential.provider: credential for credential in _credentials(request)}
-    rows = [(slug, name, connected.get(slug)) for slug, name in PROVIDERS.items()]
+    keys = _credentials(request).select_related("created_by").order_by("provider", "label")
+    usual = {credential.provider: credential for credential in keys if not credential.label}
+    further: dict[str, list[ProviderCredential]] = {}
+    for credential in keys:
+        if credential.label:
+            further.setdefault(credential.provider, []).append(credential)
+    custom = [name for name in {**usual, **further} if name not in PROVIDERS]
+    rows = [
+        Row(name, PROVIDERS.get(name, name), usual.get(name), further.get(name, []))
+        for name in [*PROVIDERS, *sorted(custom)]
+    ]
     return render(request, "accounts/providers.html", {"rows": rows, "may_change": request.membership.may_administer})
 
 
@@ -38,13 +71,13 @@ def provider_list(request: OrgRequest) -> HttpResponse:
 def provider_connect(request: OrgRequest, provider: str) -> HttpResponse:
     """Test a key and store it; `action` says whether to test only, or to store what could not be tested."""
     if provider not in PROVIDERS:
-        raise Http404
+        return provider_edit(request, provider)
     form = ProviderKeyForm(request.POST or None)
     check = None
     if request.method == "POST" and form.is_valid():
         action = request.POST.get("action", "save")
         check = check_key(provider, form.cleaned_data["api_key"])
-        if action != "test" and _may_store(check, action):
+        if action != "test" and check.may_be_stored(untested=action == "save_untested"):
             return _store(request, provider, form.cleaned_data["api_key"], check)
     return render(request, _template(request), _context(request, provider, form, check))
 
@@ -52,9 +85,12 @@ def provider_connect(request: OrgRequest, provider: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @admin_required
 def provider_disconnect(request: OrgRequest, provider: str) -> HttpResponse:
-    """Forget a key, after saying what stops."""
-    credential = get_object_or_404(_credentials(request), provider=provider)
+    """Forget a provider's usual key, after saying what stops; a custom provider goes with it."""
+    credential = get_object_or_404(_credentials(request), provider=provider, label="")
     name = PROVIDERS.get(provider, provider)
+    if provider not in PROVIDERS and _credentials(request).filter(provider=provider).exclude(label="").exists():
+        messages.error(request, f"{name} has further keys. Disconnect those first.")
+        return redirect("accounts:providers")
     if request.method == "POST":
         credentials.disconnect(credential, by=request.user)
         messages.success(request, f"{name} is disconnected. Calls to it are refused from now on.")
@@ -64,11 +100,6 @@ def provider_disconnect(request: OrgRequest, provider: str) -> HttpResponse:
 
 def _credentials(request: OrgRequest) -> QuerySet[ProviderCredential]:
     return ProviderCredential.objects.filter(organization=request.org)
-
-
-def _may_store(check: Check, action: str) -> bool:
-    """A key that the provider rejects is never stored; one that could not be tested only on request."""
-    return check.verdict is Verdict.ACCEPTED or (check.verdict is Verdict.UNKNOWN and action == "save_untested")
 
 
 def _store(request: OrgRequest, provider: str, api_key: str, check: Check) -> HttpResponse:
@@ -91,5 +122,5 @@ def _context(request: OrgRequest, provider: str, form: ProviderKeyForm, check: C
         "form": form,
         "check": check,
         "key_page": page,
-        "existing": _credentials(request).filter(provider=provider).first(),
+        "existing": credentials.usual_of(request.org, provider),
     }

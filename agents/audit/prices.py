@@ -13,7 +13,7 @@ from agents import pricing
 from agents.audit.report import Check
 from agents.audit.totals import PRICED
 from agents.models import PriceBookVersion
-from agents.pricebook import VERSION_LENGTH, PriceBook, UnpricedModel, current_book
+from agents.pricebook import VERSION_LENGTH, PriceBook, UnpricedModel, current_book, listed_names
 from agents.pricing import PriceRow, UnpricedFeature
 from agents.pricing.custom import is_custom
 from agents.pricing.dated import dated_row
@@ -113,7 +113,8 @@ def _breach(
         return f"price version {version!r} is not kept"
     else:
         source = f"version {version}"
-        row = next(_rows(book, provider, (model, served), (reserved_at, ended_at), row_id), None)
+        owner, listed = listed_names(provider, model, facts)
+        row = next(_rows(book, owner, (listed, served), (reserved_at, ended_at), row_id), None)
     if row is None:
         return f"price row {row_id!r} is not in {source}"
     try:

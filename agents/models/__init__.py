@@ -7,6 +7,7 @@ from agents.models.budget import Balance, BalanceBucket, Budget, Mode, Scope, Un
 from agents.models.guards import CustomRate, GuardEvent, GuardRule, Guards, RuleMode
 from agents.models.mark import Mark, database_now
 from agents.models.organization_key import OrganizationKey
+from agents.models.pin import PinnedCredential
 from agents.models.reservation import OwnerLease, Reservation
 from agents.models.stored import StoredResponse
 from agents.models.usage import DailyUsage, HourlyUsage
@@ -34,6 +35,7 @@ __all__ = [
     "Mode",
     "OrganizationKey",
     "OwnerLease",
+    "PinnedCredential",
     "PriceBookVersion",
     "Reservation",
     "RuleMode",

@@ -10,7 +10,7 @@ import orjson
 
 from agents.models import Call, PriceBookVersion
 from agents.money import parse_usd, usd_display, usd_exact
-from agents.pricebook import PriceBook, UnpricedModel, current_book
+from agents.pricebook import PriceBook, UnpricedModel, current_book, listed_names
 from agents.pricing import PriceRow, UnpricedFeature
 from agents.pricing.custom import is_custom
 from agents.pricing.dated import dated_row
@@ -173,10 +173,11 @@ def _row_of(call: Call, row_id: str) -> PriceRow | None:
     book = _book_of(call.price_version) if row_id else None
     if book is None:
         return None
-    for model in (call.model, call.served_model):
+    provider, listed = listed_names(call.provider, call.model, call.pricing or {})
+    for model in (listed, call.served_model):
         for at in (call.reserved_at, call.ended_at):
             try:
-                row = book.row(call.provider, model, at)
+                row = book.row(provider, model, at)
             except UnpricedModel:
                 continue
             if row.row_id == row_id:

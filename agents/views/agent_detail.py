@@ -16,6 +16,7 @@ from agents.budget_terms import BudgetTerms
 from agents.forms import KeyForm, LimitForm, RenameForm
 from agents.guard_forms import told
 from agents.models import Agent, Guards, KeyMode, Scope
+from agents.pins import choices_of
 from agents.reports import agent_page, calls
 from agents.reports.budget_list import budget_groups
 from agents.reports.days import Period
@@ -125,6 +126,7 @@ def settled_context(request: OrgRequest, agent: Agent, stands: Standing) -> dict
         "limit_form": _limit_form(agent, stands.daily_pico),
         "top_up_form": _top_up_form(stands),
         "guards": told(Guards.of(agent)),
+        "pins": choices_of(agent),
         "rename_form": RenameForm(initial={"name": agent.name}, auto_id="rename_%s"),
         "ticket": tickets.new(),
         "key_form": KeyForm(initial={"mode": KeyMode.LIVE}, auto_id="key_%s"),

@@ -155,6 +155,6 @@ def _initial(request: OrgRequest, now: datetime) -> dict[str, Any]:
         prices = {name: usd_plain(getattr(rate, f"{name}_pico")) for name in PRICE_FIELDS}
         prices["call"] = usd_plain(rate.call_pico or None)
     else:
-        listed = rates.listed_row(CustomRate(provider=provider, model=model), now)
+        listed = rates.listed_row(CustomRate(organization=request.org, provider=provider, model=model), now)
         prices = {name: usd_plain(_listed(listed, name)) for name in PRICE_FIELDS if name != "call"} if listed else {}
     return {"provider": provider, "model": model, **prices}

@@ -8,6 +8,7 @@ from django.db.models import F, Max, Q, Sum
 from accounts.credentials import note_rejection
 from accounts.models import ProviderCredential
 from agents.models import Agent, Call, CallStatus, Mark
+from agents.pins import pinned_id
 from agents.reports.days import Period, call_ids
 from agents.rollups import MARK as SUMS_MARK
 from alerts.models import Alert, AlertKind
@@ -46,8 +47,11 @@ def rejected_keys(at: datetime, since_at: datetime) -> Iterator[Alert]:
     calls = Call.objects.filter(
         call_id__gte=first_id, call_id__lte=last_id, ended_at__gte=since_at, reason="provider_key_rejected"
     ).order_by()  # fmt: skip
-    for row in calls.values("organization_id", "provider").annotate(last_at=Max("reserved_at")):
-        note_rejection(row["organization_id"], row["provider"], called_at=row["last_at"])
+    for row in calls.values("organization_id", "agent_id", "provider").annotate(last_at=Max("reserved_at")):
+        note_rejection(
+            row["organization_id"], row["provider"], called_at=row["last_at"],
+            credential_id=pinned_id(row["agent_id"], row["provider"]),
+        )  # fmt: skip
     for credential in ProviderCredential.objects.exclude(rejected_at=None):
         yield Alert(
             organization_id=credential.organization_id, kind=AlertKind.KEY_REJECTED, subject=credential.provider,

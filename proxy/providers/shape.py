@@ -59,10 +59,13 @@ class Route:
 class Traits:
     """How a provider that speaks OpenAI's dialect differs from the plain form that compatible providers share.
 
-    cap_field: the name it reads a chat's output bound under. pins_tier: a service tier that is left out or "auto" is
-    the account's to choose, so that it must be named. bills_errors: it charges for what it has read also where it
-    answers with an error (Azure). image_tokens: the bound of a model's images, where they are not counted as OpenAI's.
-    bad_key: what its 400 says when it means our key; empty where it answers 401 or 403.
+    cap_field: the name it reads a chat's output bound under. pins_tier: a service tier that is left out or "auto"
+    is the account's to choose, so that it must be named. bills_errors: it charges for what it has read also where
+    it answers with an error (Azure). image_tokens: the bound of a model's images, where they are not counted as
+    OpenAI's. bad_key: what its 400 says when it means our key; empty where it answers 401 or 403. template_tokens:
+    what it may put around a conversation unseen. takes_stream_options: False where it rejects that field. usage_of:
+    in whose form it reports usage (usage.read_usage). limits_price: it is told the most that it may pay. key_header:
+    holds its key; empty: as the dialect has it. refused_models: patterns; refused_fields: names.
     """
 
     cap_field: str = "max_tokens"
@@ -70,22 +73,52 @@ class Traits:
     bills_errors: bool = False
     image_tokens: Callable[[str, tuple[Image, ...]], int] | None = None
     bad_key: bytes = b""
+    template_tokens: int = 0
+    takes_stream_options: bool = True
+    usage_of: str = "openai"
+    limits_price: bool = False
+    key_header: str = ""
+    refused_models: tuple[str, ...] = ()
+    refused_fields: frozenset[str] = frozenset()
 
 
 COMPATIBLE = Traits()
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """Where the price book has a model's price, and whom bills can prove wrong.
+
+    provider, model: as the book names them. upstream: the credential, where the organisation chose the address itself:
+    what such a provider bills says nothing about the price for anybody else. Empty for one that all share.
+    """
+
+    provider: str
+    model: str
+    upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Who answers: a provider, and the model's id there.
 
-    base_path: where the provider speaks the dialect, below its base URL.
+    base_path: where the provider speaks the dialect, below its base URL; query: what its addresses end in.
+    added: fields that its requests have whatever the client wrote. own_listing: where the book has the model under
+    other names than these.
     """
 
     provider: str
     model: str
     traits: Traits = field(default=COMPATIBLE, compare=False)
     base_path: str = field(default="", compare=False)
+    query: str = field(default="", compare=False)
+    added: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    own_listing: Listing | None = field(default=None, compare=False)
+
+    @property
+    def listing(self) -> Listing:
+        """Where its price stands."""
+        return self.own_listing or Listing(self.provider, self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +149,7 @@ class ModelRequest:
     bound. Before `prepare` each has one.
     user: the end user the body names, if any.
     keeps: the provider keeps the answer under its id. previous_id: the kept answer that it continues.
+    traits: of who answers; the plain ones until that is known (planning).
     """
 
     endpoint: Endpoint
@@ -137,6 +171,7 @@ class ModelRequest:
     user: str | None = None
     keeps: bool = False
     previous_id: str = ""
+    traits: Traits = COMPATIBLE
     facts: CallFacts = field(default_factory=CallFacts)
 
     @property
@@ -208,6 +243,7 @@ class Metered:
     provider_id: the answer's own id. finished: it ended as its protocol says it must.
     error: the message of an error event inside the stream.
     raw_usage: kept only where the basis is not usage or a key was unknown.
+    flags: what a person should look at.
     """
 
     usage: Usage | None = None
@@ -221,6 +257,7 @@ class Metered:
     error: str | None = None
     problem: str | None = None
     raw_usage: JsonObject | None = field(default=None, repr=False)
+    flags: tuple[str, ...] = ()
 
     def charged_usage(self, output_tokens: int) -> Usage | None:
         """The usage to price: as told, or the input told and the whole output bound; None: charge the ceiling.

@@ -2,11 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from types import MappingProxyType
+from urllib.parse import quote
 
-from proxy.errors import Dialect, Malformed, ProviderNotConnected, UnpricedModel, UnsupportedEndpoint
+from proxy.errors import (
+    Dialect,
+    Malformed,
+    ProviderNotConnected,
+    UnpricedFeature,
+    UnpricedModel,
+    UnsupportedEndpoint,
+)
 from proxy.providers.gemini.vision import image_tokens as gemini_image_tokens
-from proxy.providers.shape import COMPATIBLE, Endpoint, Priced, Target, Traits
+from proxy.providers.shape import COMPATIBLE, Endpoint, Listing, Priced, Target, Traits
 
 _WHERE = {Dialect.OPENAI: "/v1/chat/completions", Dialect.ANTHROPIC: "/v1/messages", Dialect.GEMINI: "/gemini/v1beta"}
 
@@ -15,14 +24,20 @@ _WHERE = {Dialect.OPENAI: "/v1/chat/completions", Dialect.ANTHROPIC: "/v1/messag
 class Provider:
     """What can be asked of a provider.
 
-    speaks: where each of its dialects begins, below its base URL. endpoints: those it serves of a dialect, by name;
-    a dialect that is not named there is served whole.
+    speaks: where each of its dialects begins, below its base URL; {model} stands for the model's id. endpoints: those
+    it serves of a dialect, by name; a dialect that is not named there is served whole. query: what its addresses end
+    in. prices: the provider of the price book whose rows apply, None for its own. deployments: the book's model of
+    each id that clients may ask for, where those are names that the organisation gave. upstream: shape.Listing.
     """
 
     name: str
     speaks: Mapping[Dialect, str]
     traits: Traits = COMPATIBLE
     endpoints: Mapping[Dialect, frozenset[str]] = MappingProxyType({})
+    query: str = ""
+    prices: str | None = None
+    deployments: Mapping[str, str] | None = None
+    upstream: str = ""
 
     def serves(self, endpoint: Endpoint) -> bool:
         """Whether it answers requests of this form."""
@@ -33,7 +48,15 @@ class Provider:
 
     def target(self, model: str, dialect: Dialect) -> Target:
         """Its model as the one who answers."""
-        return Target(self.name, model, self.traits, self.speaks[dialect])
+        base_path = self.speaks[dialect].replace("{model}", quote(model, safe=""))
+        own = None if self.prices is None else self.listing(model)
+        return Target(self.name, model, self.traits, base_path, self.query, own_listing=own)
+
+    def listing(self, model: str) -> Listing:
+        """Where the price book has one of its models; under no name where it has none."""
+        provider = self.name if self.prices is None else self.prices
+        listed = model if self.deployments is None else self.deployments.get(model, "")
+        return Listing(provider, listed, self.upstream)
 
 
 OPENAI = Provider("openai", {Dialect.OPENAI: ""}, Traits(cap_field="max_completion_tokens", pins_tier=True))
@@ -59,12 +82,22 @@ def choose_target(model: str, endpoint: Endpoint, *, connected: Sequence[Provide
         names = " and ".join(f"{provider.name}/{model}" for provider in exact)
         raise Malformed(problem=f"two providers have the model; ask for {names}", param="model")
     if exact:
-        return exact[0].target(model, endpoint.dialect)
+        return _allowed(exact[0].target(model, endpoint.dialect))
     first, _, rest = model.partition("/")
     for provider in speakers:
         if rest and provider.name == first and priced(first, rest):
-            return provider.target(rest, endpoint.dialect)
+            return _allowed(provider.target(rest, endpoint.dialect))
     raise _why_nobody(model, endpoint, connected=connected, priced=priced)
+
+
+def _allowed(target: Target) -> Target:
+    """The target, unless its model chooses others or calls tools by itself; a price says nothing about those."""
+    if any(fnmatchcase(target.model.lower(), pattern) for pattern in target.traits.refused_models):
+        raise UnpricedFeature(
+            feature=f"the model {target.model!r} of {target.provider}", param="model",
+            hint="It chooses other models or uses tools by itself. Name a plain model.",
+        )  # fmt: skip
+    return target
 
 
 def _why_nobody(
@@ -83,4 +116,6 @@ def _why_nobody(
         return UnsupportedEndpoint(
             endpoint=f"{model} at {endpoint.path}", param="model", hint=f"Call {where} for this model."
         )
+    if rest and any(one.name == first and one.serves(endpoint) for one in connected):
+        return UnpricedModel(model=rest, provider=first)
     return UnpricedModel(model=model)

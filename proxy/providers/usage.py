@@ -4,18 +4,24 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from accounts.presets import PRESETS
 from agents.pricing import Circumstances, Usage
 from proxy.providers.anthropic import usage as usage_anthropic
 from proxy.providers.counting import UsageUnreadable
 from proxy.providers.gemini import usage as usage_gemini
 from proxy.providers.openai import usage as usage_openai
 
-__all__ = ["UsageUnreadable", "read_usage"]
+__all__ = ["UsageUnreadable", "ignored_cost", "read_usage"]
 
 Reader = Callable[[Mapping[str, Any], Mapping[str, Any]], Usage]
 
 TIER_NAMES = dict.fromkeys(("", "auto", "standard", "standard_only", "unspecified"), "default") | {"fast": "priority"}
 GEO_NAMES = {"": "global", "not_available": "global"}
+
+# Who states a bill, in a unit that we know; what anybody else calls cost is not money (metering.md M7).
+COST_REPORTERS = frozenset(preset.slug for preset in PRESETS.values() if preset.reports_cost)
+COST_KEYS = frozenset({"cost", "cost_in_usd_ticks", "cost_details"})
+FLAG_COST_IGNORED = "provider_cost_ignored"
 
 _BY_ENDPOINT: dict[str, Reader] = {
     "responses": usage_openai.read_responses,
@@ -31,10 +37,13 @@ def read_usage(
 ) -> tuple[Usage, Circumstances]:
     """Read a usage object; raises UsageUnreadable when a mandatory number is missing or impossible.
 
-    endpoint: "chat", "responses", "messages", "generateContent", …
+    provider: who answered; for a custom provider the slug of its preset. endpoint: "chat", "responses", "messages",
+    "generateContent", …
     context: what is not inside `usage`: tier, speed, geo_mult, tool_calls, any_1h_ttl, billed.
     """
     circumstances = _circumstances(usage, context)
+    if provider not in COST_REPORTERS:
+        usage = {key: value for key, value in usage.items() if key not in COST_KEYS}
     try:
         return _reader(provider, endpoint, usage)(usage, context), circumstances
     except UsageUnreadable:
@@ -42,6 +51,12 @@ def read_usage(
             raise
         # What is not billed need not be counted exactly.
         return Usage(), circumstances
+
+
+def ignored_cost(provider: str, usage: Mapping[str, Any]) -> tuple[str, ...]:
+    """The flag of an answer that states a cost which nobody can read."""
+    stated = provider not in COST_REPORTERS and any(usage.get(key) for key in COST_KEYS)
+    return (FLAG_COST_IGNORED,) if stated else ()
 
 
 def _reader(provider: str, endpoint: str, usage: Mapping[str, Any]) -> Reader:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.addresses import AddressRefused, is_public, resolve
+from accounts.addresses import AddressRefused, is_public, may_dial, resolve
 
 PUBLIC = """
 1.1.1.1 8.8.8.8 9.9.9.9 52.84.1.1 104.18.6.192 142.250.74.106 160.79.104.10 172.15.255.255 172.32.0.1 192.167.255.255
@@ -45,3 +45,22 @@ def test_every_spelling_of_this_machine_is_refused(host: str) -> None:
 
 def test_operator_may_allow_private_addresses() -> None:
     assert resolve("127.0.0.1", 443, allow_private=True) == ["127.0.0.1"]
+
+
+METADATA = """
+169.254.169.254 169.254.170.2 ::ffff:169.254.169.254 ::ffff:a9fe:aa02 fd00:ec2::254 fe80::1 fe80::a9fe:a9fe%eth0
+100.100.100.200 168.63.129.16 64:ff9b::a9fe:a9fe 2002:a9fe:a9fe::1 ::a9fe:a9fe
+""".split()  # noqa: SIM905 (a table reads better as text)
+
+
+@pytest.mark.parametrize("address", METADATA)
+@pytest.mark.parametrize("allow_private", [True, False])
+def test_a_clouds_metadata_is_never_dialled(address: str, allow_private: bool) -> None:
+    """E13."""
+    assert not may_dial(address, allow_private=allow_private)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fd12::1", "192.168.0.9", "1.1.1.1"])
+def test_what_the_operator_allows_may_be_dialled(address: str) -> None:
+    assert may_dial(address, allow_private=True)
+    assert may_dial(address, allow_private=False) is (address == "1.1.1.1")

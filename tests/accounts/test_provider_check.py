@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from accounts.provider_check import Check, Verdict, check_key
+from accounts import addresses
+from accounts.credentials import Upstream
+from accounts.provider_check import Check, Verdict, check_custom, check_key
 
 GOOD_KEY = "sk-good-0123456789"
 
@@ -21,7 +23,8 @@ class Provider(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         shown = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        shown = shown or self.headers.get("x-api-key", "") or self.headers.get("x-goog-api-key", "")
+        for name in ("x-api-key", "x-goog-api-key", "api-key"):
+            shown = shown or self.headers.get(name, "")
         self.asked.append((self.path, self.headers["Host"]))
         moved = shown == "sk-moved"
         self.send_response(302 if moved else 200 if shown == GOOD_KEY else self.rejected_status)
@@ -91,3 +94,54 @@ def test_provider_that_is_away_is_named_without_the_key(settings: Any) -> None:
     assert found.verdict is Verdict.UNKNOWN
     assert "could not be reached" in found.detail
     assert GOOD_KEY not in found.detail
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "path"),
+    [
+        ("groq", {}, "/v1/models"),
+        ("vllm", {}, "/v1/models"),
+        ("azure", {}, "/v1/models"),
+        ("azure", {"api_version": "2024-10-21"}, "/v1/openai/models?api-version=2024-10-21"),
+    ],
+)
+def test_a_custom_provider_is_asked_as_its_preset_says(
+    provider: int, preset: str, options: dict[str, str], path: str
+) -> None:
+    upstream = Upstream(f"http://127.0.0.1:{provider}/v1", preset, options)
+    assert check_custom(upstream, GOOD_KEY) == Check(Verdict.ACCEPTED)
+    assert check_custom(upstream, "sk-wrong").verdict is Verdict.REJECTED
+    assert Provider.asked == [(path, f"127.0.0.1:{provider}")] * 2
+
+
+def test_a_custom_provider_at_a_private_address_is_not_asked(provider: int, settings: Any) -> None:
+    """E13."""
+    settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS = False
+    found = check_custom(Upstream(f"http://127.0.0.1:{provider}/v1", "other"), GOOD_KEY)
+    assert found.verdict is Verdict.UNKNOWN
+    assert Provider.asked == []
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_dialled(
+    provider: int, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E13: a resolver that says something else when it is asked again is not asked again."""
+    asked = []
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, *more: Any, **named: Any) -> Any:
+        if host == "127.0.0.1":
+            return real(host, port, *more, **named)
+        asked.append(host)
+        answer = "127.0.0.1" if len(asked) == 1 else "169.254.169.254"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answer, port))]
+
+    settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS = False
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
+    upstream = Upstream(f"http://rebinding.example:{provider}/v1", "other")
+    assert check_custom(upstream, GOOD_KEY) == Check(Verdict.ACCEPTED)
+    assert asked == ["rebinding.example"]
+    assert Provider.asked == [("/v1/models", f"rebinding.example:{provider}")]
+    assert check_custom(upstream, GOOD_KEY).verdict is Verdict.UNKNOWN
+    assert len(Provider.asked) == 1

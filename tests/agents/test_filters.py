@@ -6,6 +6,7 @@ import pytest
 from django.http import QueryDict
 from django.utils import timezone
 
+from accounts.credentials import Upstream, connect
 from agents import budgets
 from agents.filters import CallFilter, RangeForm, chips, without
 from agents.models import Call, CallStatus
@@ -133,3 +134,13 @@ def test_a_hidden_agent_stays_out_of_other_organisations_choices() -> None:
     _found(charlie, "").form["agent"].as_widget()
     assert "secret-plan" not in str(_found(alice, "").form["agent"])
     assert Call.objects.count() == 0
+
+
+def test_the_log_is_filtered_by_a_provider_that_the_organisation_connected_itself() -> None:
+    alice, charlie = cast.alice(), cast.charlie()
+    upstream = Upstream("https://llm.example.com/v1", "other")
+    connect(alice.organization, "fast", "sk-0123", by=alice.user, upstream=upstream)
+    mine = book_call(alice, provider="fast", model="acme-70b")
+    book_call(alice)
+    assert _ids(alice, "provider=fast") == {mine.call_id}
+    assert "provider" in _found(charlie, "provider=fast").form.errors

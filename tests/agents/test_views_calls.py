@@ -157,7 +157,7 @@ def test_the_logs_queries_do_not_grow_with_its_rows() -> None:
     for _ in range(30):
         book_call(alice)
         refuse_call(alice)
-    assert count() == few <= 12
+    assert count() == few <= 13
 
 
 def test_every_query_on_the_book_is_bounded_by_ids() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.credentials import Upstream, connect
 from accounts.models import AuditEntry, Membership, Role
 from agents import rates
 from agents.models import CustomRate
@@ -172,3 +173,23 @@ def test_a_calls_page_shows_the_rates_of_its_day() -> None:
     assert "$0.25" in page
     assert "The call itself" in page
     assert "$0.500000" in page
+
+
+def test_a_custom_providers_rate_stands_beside_the_list_price_of_its_kind() -> None:
+    """W4, B12: what the list says of a provider does not depend on what it is called here."""
+    alice = cast.alice()
+    for name, preset, options in (
+        ("fast", "groq", {}),
+        ("europe", "azure", {"deployments": {"prod": "gpt-4o"}}),
+        ("local", "vllm", {}),
+    ):
+        upstream = Upstream(f"https://{name}.example/v1", preset, options)
+        connect(alice.organization, name, "sk-0123", by=alice.user, upstream=upstream)
+    client = browser(alice)
+    page = shown(client, f"{PAGE}?provider=fast&model=openai/gpt-oss-120b")
+    assert 'value="0.15"' in page
+    assert 'value="2.5"' in shown(client, f"{PAGE}?provider=europe&model=prod")
+    assert 'value="2.5"' not in shown(client, f"{PAGE}?provider=europe&model=gpt-4o")
+    assert 'value="2.5"' not in shown(client, f"{PAGE}?provider=local&model=gpt-4o")
+    slip = FORM | {"provider": "europe", "model": "prod", "input": "2500", "output": "10", "action": "save"}
+    assert "times the list price" in posted(client, slip)

@@ -5,6 +5,8 @@
 OpenAI's base URL is http://127.0.0.1:PORT/v1, Anthropic's and Gemini's http://127.0.0.1:PORT. Any key beginning with
 "sk-" will do, or only the one given by --key. What a call does is told by a script: see tests/fakes/script.py.
 
+OpenAI's chat also answers at Azure's older addresses and takes a key in `api-key`.
+
 The bill file holds one JSON line for each billed call, {id, request_id, model, usage, cost_usd}, written and flushed
 before the first byte of the answer leaves, and priced by tests/fakes/prices.py.
 
@@ -39,6 +41,7 @@ LOG_LENGTH = 1_000
 CEILING_EXTRA_TOKENS = 64
 HANG_SECONDS = 3_600
 JSON, EVENTS = "application/json", "text/event-stream; charset=utf-8"
+_KEY_HEADERS = ("x-api-key", "x-goog-api-key", "api-key")
 _LEAKS = (b"awx_live_", b"awx_test_", b"awx_org_")
 
 
@@ -294,7 +297,7 @@ def _refused(request: web.Request, raw: bytes, api: ModuleType) -> web.Response 
         fake.counters["violations"] += 1
         return _json(b'{"error":{"message":"LEAK: a client key, cookie or AWX header reached the provider"}}', {}, 500)
     bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-    key = request.headers.get("x-api-key", "") or request.headers.get("x-goog-api-key", "") or bearer
+    key = next((request.headers[name] for name in _KEY_HEADERS if name in request.headers), bearer)
     if key == fake.key or (fake.key is None and key.startswith("sk-")):
         return None
     return _json(api.error(401), api.headers(), 400 if api is gemini_api else 401)
@@ -323,7 +326,10 @@ def _told(usage: dict[str, Any], script: Script) -> dict[str, Any] | None:
 def _error(fake: Fake, api: ModuleType, status: int, script: Script) -> web.Response:
     fake.counters["errors"] += 1
     extra = {"retry-after": str(script["retry_after"])} if "retry_after" in script else {}
-    return _json(api.error(status), api.headers() | extra, status)
+    body = orjson.loads(api.error(status))
+    if "code" in script:
+        body["error"]["code"] = script["code"]
+    return _json(orjson.dumps(body), api.headers() | extra, status)
 
 
 def _json(body: bytes, headers: dict[str, str], status: int = 200) -> web.Response:
@@ -357,6 +363,7 @@ def make_app(fake: Fake) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app[FAKE] = fake
     app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_post("/openai/deployments/{deployment}/chat/completions", chat)
     app.router.add_post("/v1/responses", responses)
     app.router.add_post("/v1/responses/input_tokens", response_tokens)
     app.router.add_get("/v1/responses/{name}", kept_response)

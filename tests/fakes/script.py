@@ -16,7 +16,7 @@ overrules the standing script.
     delay_ms=N          wait before the first byte        chunk_ms=N   wait before each chunk
     linger_ms=N         stream: wait between the last event and the end of the body
     status=N            answer with the real API's error of that status, nothing billed
-    retry_after=N       with status: the Retry-After header
+    retry_after=N       with status: the Retry-After header        code=WORD   with status: the error's code
     reset=1             bill, then abort the connection before any byte
     cut_after=N         stream: abort after N content chunks; whole answer: abort in the middle of the body
     error_after=N       stream: an error event after N content chunks, then the end

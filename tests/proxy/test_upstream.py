@@ -209,17 +209,24 @@ async def test_a_private_address_is_never_dialled_unless_the_operator_allows_it(
     assert reached == []
 
 
-async def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def resolver_saying(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
+    """Let names lead to each of these in turn, the last one from then on; returns the names that were looked up."""
+    asked: list[str] = []
 
     async def resolve(self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
         asked.append(host)
+        answer = answers[min(len(asked), len(answers)) - 1]
         return [
             {"hostname": host, "host": address, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
-            for address in ("93.184.216.34", "127.0.0.1")
+            for address in answer
         ]
 
     monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    return asked
+
+
+async def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = resolver_saying(monkeypatch, ["93.184.216.34", "127.0.0.1"])
     upstream = Upstream(time_outs=QUICK)
     try:
         with pytest.raises(NothingSent):
@@ -227,6 +234,46 @@ async def test_a_name_with_one_private_address_among_public_ones_is_refused(monk
     finally:
         await upstream.close()
     assert asked == ["rebinding.example"]
+
+
+async def test_a_name_that_leads_inside_the_second_time_is_refused_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """E13: what was public when it was saved or first called is looked at again for every new connection."""
+    reached = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.append(await read_request(reader))
+        writer.write(HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+
+    asked = resolver_saying(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])
+    monkeypatch.setattr("accounts.addresses.is_public", lambda address: address == "127.0.0.1")
+    upstream = Upstream(time_outs=QUICK)
+    try:
+        # Names are remembered by port for some seconds, so the second call goes to another one.
+        async with serving(handler) as first, serving(handler) as second:
+            async with await ask(upstream, first.replace("127.0.0.1", "rebinding.example")) as answer:
+                assert await answer.read_all(100) == b"{}"
+            with pytest.raises(NothingSent):
+                await ask(upstream, second.replace("127.0.0.1", "rebinding.example"))
+    finally:
+        await upstream.close()
+    assert asked == ["rebinding.example"] * 2
+    assert len(reached) == 1
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "100.100.100.200"])
+@pytest.mark.parametrize("by_name", [True, False])
+async def test_a_clouds_metadata_is_never_dialled_whatever_the_operator_allows(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch, address: str, by_name: bool
+) -> None:
+    """E13."""
+    dialled = []
+    monkeypatch.setattr(socket.socket, "connect", lambda self, where: dialled.append(where))
+    resolver_saying(monkeypatch, [address])
+    literal = f"[{address}]" if ":" in address else address
+    with pytest.raises(NothingSent):
+        await ask(upstream, f"http://{'metadata.example' if by_name else literal}/latest/meta-data/")
+    assert dialled == []
 
 
 async def test_proxies_of_the_environment_are_ignored(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,15 +52,18 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
     if target.traits.pins_tier and body.get("service_tier") in (None, "auto"):
         # Left out, the provider's project setting decides, and that may be the dearer one.
         body["service_tier"] = "default"
-    if request.stream and not request.wants_usage:
+    checks.check_refused(body, target)
+    if not target.traits.takes_stream_options:
+        body.pop("stream_options", None)
+    elif request.stream and not request.wants_usage:
         body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
-    sent = orjson.dumps(body)
+    sent = orjson.dumps({**body, **target.added})
     images = (target.traits.image_tokens or image_tokens)(target.model, request.hidden.images)
     return Outgoing(
         request=request,
         target=target,
         body=sent,
-        input_tokens=input_tokens(len(sent), request.hidden, images),
+        input_tokens=input_tokens(len(sent), request.hidden, images) + target.traits.template_tokens,
         cap_field=_cap_field(request, target),
         cap_aliases=CAP_FIELDS,
     )

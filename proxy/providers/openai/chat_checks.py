@@ -7,6 +7,7 @@ from proxy.bounds import Hidden, Image, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.openai.vision import image_of_url
 from proxy.providers.parsing import objects, required_word, table, whole_number, word
+from proxy.providers.shape import Target
 
 CHOICES_MAX = 8
 
@@ -53,6 +54,8 @@ KNOWN = frozenset(
         "top_k",
         "min_p",
         "repetition_penalty",
+        "reasoning_format",
+        "include_reasoning",
         "extra_body",
     }
 )
@@ -100,6 +103,13 @@ def check_fields(body: dict[str, Any]) -> None:
     for tool in objects(body, "tools"):
         if tool.get("type") not in ("function", "custom"):
             raise UnpricedFeature(feature=f"the hosted tool {tool.get('type')!r}", param="tools")
+
+
+def check_refused(body: dict[str, Any], target: Target) -> None:
+    """Refuse what the provider that answers would do out of our sight."""
+    for name in sorted(target.traits.refused_fields):
+        if body.get(name):
+            raise UnpricedFeature(feature=f"the field '{name}' of {target.provider}", param=name)
 
 
 def tier_of(body: dict[str, Any]) -> str:

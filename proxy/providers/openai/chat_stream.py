@@ -8,7 +8,7 @@ import orjson
 from agents.pricing import Circumstances
 from proxy.providers import sse
 from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
-from proxy.providers.usage import UsageUnreadable, read_usage
+from proxy.providers.usage import UsageUnreadable, ignored_cost, read_usage
 
 # Inside a JSON string every quote is escaped, so none of these can be text of the answer.
 MARKERS = re.compile(
@@ -68,9 +68,10 @@ class _Answer:
     def metered(self) -> Metered:
         """All of it, with the usage read."""
         problem, reading = "", None
+        usage_of = self._request.traits.usage_of
         try:
             if self.usage is not None:
-                reading = read_usage("openai", "chat", self.usage, {"tier": self.tier or self._request.tier})
+                reading = read_usage(usage_of, "chat", self.usage, {"tier": self.tier or self._request.tier})
         except UsageUnreadable as error:
             problem = str(error)
         known = reading is not None and not reading[0].unknown_keys
@@ -86,6 +87,7 @@ class _Answer:
             error=self.error,
             problem=problem or (None if reading else "the answer holds no usage"),
             raw_usage=None if known else self.usage,
+            flags=ignored_cost(usage_of, self.usage or {}),
         )
 
 

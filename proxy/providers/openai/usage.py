@@ -189,6 +189,8 @@ def _ignore_provider_extras(counts: Counts) -> None:
     counts.ignore(
         "cost", "cost_details", "is_byok", "cost_in_usd_ticks", "num_sources_used", "server_tool_use_details",
         "queue_time", "prompt_time", "completion_time", "total_time", "service_tier",
+        # Together repeats here what it read from its cache, a part of the prompt that costs the same.
+        "cached_tokens",
     )  # fmt: skip
 
 

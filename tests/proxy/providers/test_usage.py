@@ -168,13 +168,20 @@ def test_stream_report_takes_the_last_number_and_adds_nothing():
         {"prompt_tokens": 5.5, "completion_tokens": 2},
         CHAT | {"prompt_tokens_details": {"cached_tokens": 101}},
         CHAT | {"prompt_tokens_details": [1]},
-        CHAT | {"cost": -0.1},
-        CHAT | {"cost_in_usd_ticks": "many"},
     ],
 )
 def test_missing_or_impossible_numbers_are_refused_rather_than_read_as_zero(usage):
     with pytest.raises(UsageUnreadable):
         read_usage("openai", "chat", usage, {})
+
+
+@pytest.mark.parametrize(
+    ("provider", "stated"),
+    [("openrouter", {"cost": -0.1}), ("openrouter", {"cost": "free"}), ("xai", {"cost_in_usd_ticks": "many"})],
+)
+def test_a_bill_that_cannot_be_read_is_refused_where_the_provider_is_known_to_state_one(provider, stated):
+    with pytest.raises(UsageUnreadable):
+        read_usage(provider, "chat", CHAT | stated, {})
 
 
 @pytest.mark.parametrize(
