@@ -54,7 +54,8 @@ def output_cap(caller: Caller, request: ModelRequest, *, model_max: int | None) 
     """
     asked, most = request.output_cap, caller.guards.max_output_tokens
     if asked is None:
-        default = caller.default_output if most is None else min(caller.default_output, most)
+        defaults = caller.default_output, most, request.default_cap
+        default = min(tokens for tokens in defaults if tokens is not None)
         return bounds.added_cap(model_max=model_max, default_cap=default)
     if most is not None and caller.guards.clamp_output and request.output_cap_least <= most:
         return min(asked, most)

@@ -150,7 +150,9 @@ async def _send_stream(incoming: Incoming, send: Send, reply: Reply) -> None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         if not channel.abandoned:
             watcher.cancel()
-            await send({"type": "http.response.body", "body": b""})
+            # Without its last message the server closes the connection, and no client takes the answer for whole.
+            if not channel.broken:
+                await send({"type": "http.response.body", "body": b""})
     except TimeoutError:
         logger.info("call %s: the client stopped reading", incoming.call_id)
     finally:

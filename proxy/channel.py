@@ -9,11 +9,13 @@ class Channel:
     """One writer (the pump) and one reader (the client's side).
 
     A full channel makes the writer wait, so back-pressure reaches the provider. After `abandon` nothing is kept and
-    nobody waits: the pump goes on reading for the bill alone.
+    nobody waits: the pump goes on reading for the bill alone. broken: what came is not whole, and nothing in it says
+    so.
     """
 
     def __init__(self, bytes_max: int = CHANNEL_BYTES_MAX) -> None:
         self.abandoned = False
+        self.broken = False
         self._pieces: list[bytes] = []
         self._size = 0
         self._ended = False

@@ -16,15 +16,14 @@ from proxy.prices import Prices
 from proxy.providers import registry, targets
 from proxy.providers.compatible import custom_provider
 from proxy.providers.price_limit import with_price_limit
-from proxy.providers.shape import ModelRequest, Outgoing, Route, Target
+from proxy.providers.shape import NOTHING, ModelRequest, Outgoing, Route, Target
 from proxy.providers.targets import Provider
 
 # The call is settled by the database's clock; this process's own may be wrong by so much around a change of price.
 CLOCK_ERROR = timedelta(minutes=15)
-_NOTHING = Bound(input_tokens=0, output_tokens=0)
 # What a model answers with, by its row; such tokens cost more than text, and their number is not bounded by its cap.
 _MEDIA_KINDS = frozenset({"image", "speech"})
-_TEXT_ENDPOINTS = frozenset({"chat", "generate_content", "stream_generate_content"})
+_TEXT_ENDPOINTS = frozenset({"chat", "completions", "responses", "generate_content", "stream_generate_content"})
 _OWN_RATE_HINT = "The model has a rate of its own, which is for plain calls of the standard tier."
 
 
@@ -186,7 +185,7 @@ def free_plan_for(prices: Prices, caller: Caller, route: Route, request: ModelRe
     """The same where it is known who answers."""
     request = replace(request, traits=target.traits)
     outgoing = registry.surface_of(route.endpoint).prepare(request, target)
-    return Plan(caller, route, request, target, outgoing, (), 0, False, 0, _NOTHING, 0, prices.version)
+    return Plan(caller, route, request, target, outgoing, (), 0, False, 0, NOTHING, 0, prices.version)
 
 
 def choose_target(prices: Prices, caller: Caller, route: Route, model: str) -> Target:

@@ -115,7 +115,7 @@ class _Pump:
                 self._admission.turn.answered(answer.status, answer.headers)
             if not 200 <= answer.status < 300:
                 await self._relay_refusal(answer)
-            elif self._request.stream and answer.headers.get("content-type", "").startswith(self._request.stream_type):
+            elif self._request.streams_any or (self._request.stream and _is_stream(answer, self._request)):
                 await self._relay_stream(answer)
             else:
                 await self._relay_whole(answer)
@@ -168,10 +168,10 @@ class _Pump:
             cost_pico = self._bill.charge(metered, reason=reason or _incomplete(metered))
             await self._note.take(metered)
             if not metered.finished and metered.error is None:
-                await channel.put(self._error_event(UpstreamCut(provider=self._plan.target.provider)))
+                await channel.put(self._early_end(channel, UpstreamCut(provider=self._plan.target.provider)))
         except Exception:
             # A fault of ours: the client must not take half an answer for a whole one.
-            await channel.put(self._error_event(UpstreamCut(provider=self._plan.target.provider)))
+            await channel.put(self._early_end(channel, UpstreamCut(provider=self._plan.target.provider)))
             raise
         finally:
             channel.end(b"" if self._bill.ended else self._cut_stream(meter, channel))
@@ -208,7 +208,7 @@ class _Pump:
         metered, refusal = meter.finish(), self._running.refusal(CUT_HINT)
         reason = self._running.cut_reason or ("drain_ended" if channel.abandoned else "stopped")
         self._bill.charge(metered, reason="" if metered.finished else reason)
-        return b"" if refusal is None or metered.finished else self._error_event(refusal)
+        return b"" if refusal is None or metered.finished else self._early_end(channel, refusal)
 
     def _copy(self, seen: bytes) -> None:
         if self._keeper is not None:
@@ -220,8 +220,11 @@ class _Pump:
         if self._keeper is not None and is_whole:
             await self._keeper.keep(answer.status, answer.headers.get("content-type", ""), cost_pico)
 
-    def _error_event(self, refusal: Refusal) -> bytes:
-        """The event that ends a stream early, perhaps in the middle of a line."""
+    def _early_end(self, channel: Channel, refusal: Refusal) -> bytes:
+        """The event that ends a stream early, perhaps in the middle of a line; of no events, a broken connection."""
+        if self._request.streams_any:
+            channel.broken = True
+            return b""
         dialect = self._plan.route.endpoint.dialect
         if self._request.stream_type == JSON_ARRAY:
             return render_array_error(
@@ -251,6 +254,10 @@ def _rejects_our_key(plan: Plan, status: int, body: bytes = b"") -> bool:
 
 def _key_rejected(process: Process, plan: Plan) -> UpstreamKeyRejected:
     return UpstreamKeyRejected(provider=plan.target.provider, page=f"{process.site_url}{PROVIDERS_PAGE}")
+
+
+def _is_stream(answer: ProviderAnswer, request: ModelRequest) -> bool:
+    return answer.headers.get("content-type", "").startswith(request.stream_type)
 
 
 def _incomplete(metered: Metered) -> str:

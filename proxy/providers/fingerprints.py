@@ -24,6 +24,12 @@ def facts_of(body: bytes, parsed: dict[str, Any], *, system: list[Any], messages
     )
 
 
+def facts_of_prompt(body: bytes, prompt: Any = None) -> CallFacts:
+    """The facts of a request without messages. prompt: what a loop would repeat; None where repeating is no loop."""
+    last = "" if prompt is None else fingerprint(orjson.dumps(prompt))
+    return CallFacts(body_fingerprint=fingerprint(body), last_message_fingerprint=last)
+
+
 def fingerprint(content: bytes) -> str:
     """Sixteen hex digits, equal for equal content."""
     return blake2b(content, digest_size=FINGERPRINT_BYTES).hexdigest()

@@ -25,6 +25,12 @@ def size_of(data: str) -> Size | None:
     return size if size and min(size) > 0 else None
 
 
+def size_of_file(image: bytes) -> Size | None:
+    """Width and height in pixels of an image file; None when unreadable."""
+    size = _size(image)
+    return size if size and min(size) > 0 else None
+
+
 def _decoded(data: str) -> bytes:
     try:
         return binascii.a2b_base64(data[: len(data) // 4 * 4], strict_mode=False)

@@ -10,13 +10,26 @@ from proxy.providers.anthropic import manners as anthropic
 from proxy.providers.anthropic import messages
 from proxy.providers.gemini import count, embed, generate
 from proxy.providers.gemini import manners as gemini
-from proxy.providers.openai import chat, responses
+from proxy.providers.openai import (
+    chat,
+    completions,
+    embeddings,
+    images,
+    moderations,
+    responses,
+    speech,
+    transcriptions,
+)
 from proxy.providers.openai import manners as openai
 from proxy.providers.shape import Endpoint, Manners, Route, Surface
 
 # A new surface is one more line here; a new dialect has manners as well.
 _MANNERS: tuple[Manners, ...] = (openai, anthropic, gemini)
-_SURFACES: tuple[Surface, ...] = (chat, responses, messages, generate, count, embed)
+_SURFACES: tuple[Surface, ...] = (
+    chat, responses, completions, embeddings, moderations, images, speech, transcriptions,
+    messages,
+    generate, count, embed,
+)  # fmt: skip
 
 _MANNERS_OF: Mapping[Dialect, Manners] = MappingProxyType({manners.DIALECT: manners for manners in _MANNERS})
 _SURFACE_OF: Mapping[Endpoint, Surface] = MappingProxyType(
@@ -41,10 +54,7 @@ QUERY_NAMES = frozenset(
 
 # Known endpoints whose calls we cannot bound yet: prefixes below /proxy.
 UNSUPPORTED = (
-    "/v1/completions",
     "/v1/responses",  # what is left of it: compact, cancel, a list of them
-    "/v1/embeddings",
-    "/v1/moderations",
     "/v1/images",
     "/v1/audio",
     "/v1/messages/batches",
@@ -149,6 +159,11 @@ def query_pairs(query: str) -> list[tuple[str, str]]:
         return parse_qsl(query, max_num_fields=QUERY_FIELDS_MAX)
     except ValueError:
         return []
+
+
+def endpoints() -> tuple[Endpoint, ...]:
+    """Every endpoint that is forwarded."""
+    return tuple(_SURFACE_OF)
 
 
 def surface_of(endpoint: Endpoint) -> Surface:

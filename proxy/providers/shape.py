@@ -8,10 +8,12 @@ from typing import Any, Protocol
 from agents.pricing import Bound, Circumstances, Usage
 from proxy.bounds import Hidden, Image
 from proxy.errors import Dialect
+from proxy.providers.multipart import Form
 from proxy.providers.rewriting import cap_bytes, with_cap, with_lower_cap
 
 JsonObject = dict[str, Any]
 EVENT_STREAM, JSON_ARRAY = "text/event-stream", "application/json"
+NOTHING = Bound(input_tokens=0, output_tokens=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Endpoint:
     path: below /proxy; upstream_path: below the provider's base URL for the dialect ({id}: one item's id).
     priced: False for endpoints that cost nothing: no reservation is made. stored: its item is an answer that the
     provider keeps, for the agent that made it alone.
+    kept: whether its answers may be given again to an agent that has the cache on.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Endpoint:
     upstream_path: str
     priced: bool = True
     stored: bool = False
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +144,18 @@ class ModelRequest:
     body: as the client sent it; never changed.
     output_cap: the client's own bound in tokens for one choice; None when it named none.
     output_cap_least: that bound cannot be lowered below this without breaking the request (a thinking budget).
+    default_cap: the API's own bound where none is named; ours is never above it.
     choices: how many answers it asks for (`n`).
     tier, speed, geo: what it asks for, in the price book's words.
     stream_type: what the content type of a streamed answer begins with; an answer of another type is read whole.
+    streams_any: its answer passes as it comes, whatever it is (audio); without events, a cut can only be told by
+    breaking the connection.
     wants_usage: False when a streaming client did not ask for usage, so that it must see none.
     extra_output_tokens: output billed beside the cap, for one choice (rejected predictions).
     hosted_tools: uses at most, by fee name, of the tools that the provider runs itself; 0 where the body names no
     bound. Before `prepare` each has one.
+    beside: what the bound holds beside tokens of text: characters, duration, kinds of media.
+    form: where the body is a form: its parts; `body` then holds those of its fields that are no files.
     user: the end user the body names, if any.
     keeps: the provider keeps the answer under its id. previous_id: the kept answer that it continues.
     traits: of who answers; the plain ones until that is known (planning).
@@ -159,15 +168,19 @@ class ModelRequest:
     stream_type: str = EVENT_STREAM
     output_cap: int | None = None
     output_cap_least: int = 0
+    default_cap: int | None = None
     choices: int = 1
     tier: str = "default"
     speed: str = "standard"
     geo: str = "global"
+    streams_any: bool = False
     wants_usage: bool = True
     cache_ttl_long: bool = False
     extra_output_tokens: int = 0
     hosted_tools: Mapping[str, int] = field(default_factory=dict)
     hidden: Hidden = field(default_factory=Hidden)
+    beside: Bound = NOTHING
+    form: Form | None = field(default=None, repr=False)
     user: str | None = None
     keeps: bool = False
     previous_id: str = ""
@@ -186,9 +199,9 @@ class Outgoing:
 
     body: what is sent when the client named its own bound.
     input_tokens: the upper bound of what `body` makes the model read; `bound` adds the bytes of an added output bound.
-    cap_field: the body's field for an output bound that we add or lower; cap_aliases: other names of the same, which
-    the client may have used as well. cap_parent: the member of the body that holds that field, empty for the body
-    itself; it stands last where the bound is ours to add.
+    cap_field: the body's field for an output bound that we add or lower, empty where there is none; cap_aliases: other
+    names of the same, which the client may have used as well. cap_parent: the member of the body that holds that field,
+    empty for the body itself; it stands last where the bound is ours to add.
     path: below the provider's base URL, where it is not the route's. content_type: of `body`.
     """
 
@@ -209,7 +222,8 @@ class Outgoing:
         """
         request = self.request
         added = request.output_cap is None and request.endpoint.priced
-        return Bound(
+        return replace(
+            request.beside,
             input_tokens=self.input_tokens + (cap_bytes(self.cap_field, output_cap) if added else 0),
             output_tokens=(output_cap + request.extra_output_tokens) * request.choices,
             cache_ttl_long=request.cache_ttl_long,

@@ -16,6 +16,16 @@ TABLE: dict[str, tuple[str, str, str, str, str]] = {
     "gpt-6-luna": ("0.10", "0.01", "0.125", "0.25", "0.50"),
     "acme-support-70b": ("0.25", "0.25", "0.25", "0.25", "1"),  # ours, in no public price list
     "acme-free-7b": ("0", "0", "0", "0", "0"),
+    "gpt-3.5-turbo-instruct": ("1.50", "1.50", "1.50", "1.50", "2"),
+    "davinci-002": ("2", "2", "2", "2", "2"),
+    "text-embedding-3-small": ("0.02", "0.02", "0.02", "0.02", "0"),
+    "text-embedding-3-large": ("0.13", "0.13", "0.13", "0.13", "0"),
+    "gpt-image-1-mini": ("2", "0.20", "2", "2", "8"),
+    "gpt-image-1.5": ("5", "1.25", "5", "5", "10"),
+    "tts-1": ("0", "0", "0", "0", "0"),
+    "tts-1-hd": ("0", "0", "0", "0", "0"),
+    "whisper-1": ("0", "0", "0", "0", "0"),
+    "gpt-transcribe": ("0", "0", "0", "0", "0"),
     "gpt-3.5-turbo": ("0.50", "0.50", "0.50", "0.50", "1.50"),
     "claude-opus-5-5": ("4", "0.20", "5", "8", "20"),
     "claude-opus-4-8": ("5", "0.50", "6.25", "10", "25"),
@@ -26,6 +36,16 @@ TABLE: dict[str, tuple[str, str, str, str, str]] = {
     "gemini-3.5-flash": ("1.50", "0.15", "1.50", "1.50", "9"),
     "gemini-embedding-001": ("0.15", "0.15", "0.15", "0.15", "0"),
 }
+# Dollars for a million tokens of images read and made, for a million characters, for an hour.
+MEDIA: dict[str, dict[str, str]] = {
+    "gpt-image-1-mini": {"image_input": "2.50", "image_output": "8"},
+    "gpt-image-1.5": {"image_input": "8", "image_output": "32"},
+    "tts-1": {"characters": "15"},
+    "tts-1-hd": {"characters": "30"},
+    "whisper-1": {"seconds": "0.36"},
+    "gpt-transcribe": {"seconds": "0.27"},
+}
+SECONDS_PER_HOUR = 3_600
 # The id that an answer names where it is not the one that was asked for.
 SNAPSHOTS = {
     "gpt-4o": "gpt-4o-2024-08-06",
@@ -48,6 +68,10 @@ class Tokens:
     written_long: int = 0
     reasoning: int = 0
     searches: int = 0
+    image_input: int = 0
+    image_output: int = 0
+    characters: int = 0
+    seconds: int = 0
 
     @property
     def total_input(self) -> int:
@@ -69,7 +93,7 @@ def cost_usd(model: str, tokens: Tokens, factors: tuple[str, ...] = ()) -> Decim
     )
     for factor in factors:
         total *= FACTORS.get(factor, Decimal(1))
-    return total + tokens.searches * SEARCH_USD
+    return total + tokens.searches * SEARCH_USD + _media_usd(model, tokens)
 
 
 def dearest(model: str, input_tokens: int, output_tokens: int) -> Tokens:
@@ -78,6 +102,16 @@ def dearest(model: str, input_tokens: int, output_tokens: int) -> Tokens:
     if written > fresh:
         return Tokens(fresh=0, written=input_tokens, output=output_tokens)
     return Tokens(fresh=input_tokens, output=output_tokens)
+
+
+def _media_usd(model: str, tokens: Tokens) -> Decimal:
+    return sum(
+        (
+            getattr(tokens, name) * Decimal(rate) / (SECONDS_PER_HOUR if name == "seconds" else MILLION)
+            for name, rate in MEDIA.get(model, {}).items()
+        ),
+        Decimal(0),
+    )
 
 
 def _base(model: str) -> str:

@@ -23,6 +23,7 @@ import asyncio
 import sys
 from collections import Counter, deque
 from decimal import Decimal
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +33,19 @@ from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by path as well as by name
 
-from tests.fakes import anthropic_api, gemini_api, gemini_compat_api, openai_api, responses_api
+from tests.fakes import (
+    anthropic_api,
+    completions_api,
+    embeddings_api,
+    gemini_api,
+    gemini_compat_api,
+    images_api,
+    moderations_api,
+    openai_api,
+    responses_api,
+    speech_api,
+    transcriptions_api,
+)
 from tests.fakes.prices import Tokens, cost_usd, dearest
 from tests.fakes.script import Script, read_script
 
@@ -150,6 +163,37 @@ async def compat_chat(request: web.Request) -> web.StreamResponse:
     return await _call(request, gemini_compat_api)
 
 
+async def completions(request: web.Request) -> web.StreamResponse:
+    """POST /v1/completions."""
+    return await _call(request, completions_api)
+
+
+async def embeddings(request: web.Request) -> web.StreamResponse:
+    """POST /v1/embeddings."""
+    return await _call(request, embeddings_api)
+
+
+async def images(request: web.Request) -> web.StreamResponse:
+    """POST /v1/images/generations and /v1/images/edits."""
+    return await _call(request, images_api)
+
+
+async def speech(request: web.Request) -> web.StreamResponse:
+    """POST /v1/audio/speech."""
+    return await _call(request, speech_api)
+
+
+async def transcriptions(request: web.Request) -> web.StreamResponse:
+    """POST /v1/audio/transcriptions and /v1/audio/translations."""
+    return await _call(request, transcriptions_api)
+
+
+async def moderations(request: web.Request) -> web.StreamResponse:
+    """POST /v1/moderations: free."""
+    body = await _admit(request, moderations_api)
+    return body if isinstance(body, web.Response) else _json(moderations_api.answer(body), moderations_api.headers())
+
+
 async def models(request: web.Request) -> web.Response:
     """GET /v1/models and /v1/models/{id}, in the dialect of the headers."""
     api = anthropic_api if "anthropic-version" in request.headers else openai_api
@@ -169,8 +213,7 @@ async def _call(request: web.Request, api: ModuleType, facts: dict[str, Any] | N
         return body
     body |= facts or {}
     received_bytes = len(await request.read())
-    said = body.get("messages") or body.get("contents") or responses_api.messages(body)
-    script = read_script(fake.script, request.headers.get("x-fake-script", ""), said)
+    script = read_script(fake.script, request.headers.get("x-fake-script", ""), said(api, body))
     status = int(script.get("status", 0)) or api.problem(body)
     fake.counters["open"] += 1
     fake.in_work[id(request)] = request
@@ -187,6 +230,13 @@ async def _call(request: web.Request, api: ModuleType, facts: dict[str, Any] | N
         del fake.in_work[id(request)]
 
 
+def said(api: ModuleType, body: dict[str, Any]) -> object:
+    """The messages of a request, where script words are looked for."""
+    if hasattr(api, "messages_of"):
+        return api.messages_of(body)
+    return body.get("messages") or body.get("contents") or responses_api.messages(body)
+
+
 async def _answer(
     request: web.Request, api: ModuleType, body: dict[str, Any], script: Script, received_bytes: int
 ) -> web.StreamResponse:
@@ -194,7 +244,7 @@ async def _answer(
     used = api.tokens(body, script, received_bytes)
     if script.get("bill") == "ceiling":
         used = dearest(str(body["model"]), received_bytes + CEILING_EXTRA_TOKENS, api.cap(body))
-    told = api.usage(used) if api is openai_api else api.usage(used, body, script)
+    told = api.usage(used, body, script) if len(signature(api.usage).parameters) > 1 else api.usage(used)
     answer, headers = api.Answer(body, script, used, _told(told, script)), api.headers()
     if script.get("bill") != "none" and not script.get("refusal"):
         factors = tuple(str(told[name]) for name in ("speed", "inference_geo") if name in told)
@@ -212,7 +262,7 @@ async def _answer(
 async def _whole(request: web.Request, headers: dict[str, str], answer: Any, script: Script) -> web.StreamResponse:
     body: bytes = answer.whole()
     if "cut_after" not in script and "drip" not in script:
-        return _json(body, headers)
+        return _json(body, headers, content_type=getattr(answer, "content_type", JSON))
     response = web.StreamResponse(headers=headers | {"content-type": JSON, "content-length": str(len(body))})
     await response.prepare(request)
     if "cut_after" in script:
@@ -274,8 +324,9 @@ async def _admit(request: web.Request, api: ModuleType) -> dict[str, Any] | web.
     if refused is not None:
         return refused
     try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        read = getattr(api, "read", None)
+        body = read(raw, request.headers.get("content-type", "")) if read else orjson.loads(raw)
+    except ValueError:
         body = None
     return body if isinstance(body, dict) else _json(api.error(400), api.headers(), status=400)
 
@@ -332,8 +383,8 @@ def _error(fake: Fake, api: ModuleType, status: int, script: Script) -> web.Resp
     return _json(orjson.dumps(body), api.headers() | extra, status)
 
 
-def _json(body: bytes, headers: dict[str, str], status: int = 200) -> web.Response:
-    return web.Response(body=body, status=status, headers=headers, content_type=JSON)
+def _json(body: bytes, headers: dict[str, str], status: int = 200, *, content_type: str = JSON) -> web.Response:
+    return web.Response(body=body, status=status, headers=headers | {"content-type": content_type})
 
 
 async def stats(request: web.Request) -> web.Response:
@@ -369,6 +420,15 @@ def make_app(fake: Fake) -> web.Application:
     app.router.add_get("/v1/responses/{name}", kept_response)
     app.router.add_get("/v1/responses/{name}/input_items", kept_response)
     app.router.add_delete("/v1/responses/{name}", kept_response)
+    app.router.add_post("/v1beta/openai/embeddings", embeddings)
+    app.router.add_post("/v1/completions", completions)
+    app.router.add_post("/v1/embeddings", embeddings)
+    app.router.add_post("/v1/moderations", moderations)
+    app.router.add_post("/v1/images/generations", images)
+    app.router.add_post("/v1/images/edits", images)
+    app.router.add_post("/v1/audio/speech", speech)
+    app.router.add_post("/v1/audio/transcriptions", transcriptions)
+    app.router.add_post("/v1/audio/translations", transcriptions)
     app.router.add_post("/v1/messages", messages)
     app.router.add_post("/v1/messages/count_tokens", count_tokens)
     app.router.add_post("/{version:v1|v1beta}/models/{name}:{method}", contents)

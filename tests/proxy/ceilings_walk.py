@@ -21,7 +21,7 @@ from agents.pricing import Bound, Circumstances, PriceRow, Rates, Usage, ceiling
 from proxy.planning import CLOCK_ERROR
 from proxy.providers.anthropic import messages
 from proxy.providers.gemini import generate
-from proxy.providers.openai import chat
+from proxy.providers.openai import chat, completions, embeddings
 from proxy.providers.shape import Endpoint, ModelRequest, Outgoing, Route, Target
 from proxy.providers.usage import read_usage
 
@@ -264,6 +264,18 @@ def content_request(rng: Random, model: str) -> dict[str, Any]:
     return body | ({"service_tier": rng.choice(["standard", "flex", "priority"])} if rng.random() < 0.5 else {})
 
 
+def completion_request(rng: Random, model: str) -> dict[str, Any]:
+    prompt = rng.choice([words(rng), [words(rng), words(rng)]])
+    body: dict[str, Any] = {"model": model, "prompt": prompt, "suffix": words(rng)}
+    body |= {"max_tokens": rng.randint(0, 4_000)} if rng.random() < 0.7 else {}
+    body |= {"n": rng.randint(1, 8)} if rng.random() < 0.4 else {}
+    return body | ({"best_of": rng.randint(1, 8)} if rng.random() < 0.4 else {})
+
+
+def embedding_request(rng: Random, model: str) -> dict[str, Any]:
+    return {"model": model, "input": [words(rng) for _ in range(rng.randint(1, 5))]}
+
+
 def words(rng: Random) -> str:
     """A text of some length in some script."""
     return rng.choice(["word ", "Füße ", "\ufdfa", "数字", '"quoted"\n']) * rng.randint(1, 60)
@@ -271,7 +283,11 @@ def words(rng: Random) -> str:
 
 # provider → (module, endpoint, how a request is drawn, how it is billed)
 REQUESTS: dict[str, tuple[tuple[Any, Endpoint, Callable[[Random, str], dict[str, Any]], Bill], ...]] = {
-    "openai": ((chat, chat.CHAT, chat_request, bill_chat),),
+    "openai": (
+        (chat, chat.CHAT, chat_request, bill_chat),
+        (completions, completions.COMPLETIONS, completion_request, bill_chat),
+        (embeddings, embeddings.EMBEDDINGS, embedding_request, bill_embeddings),
+    ),
     "anthropic": ((messages, messages.MESSAGES, message_request, bill_messages),),
     "google": (
         (chat, chat.CHAT, chat_request, bill_chat),
@@ -284,6 +300,10 @@ REQUESTS: dict[str, tuple[tuple[Any, Endpoint, Callable[[Random, str], dict[str,
     "openrouter": ((chat, chat.CHAT, chat_request, bill_chat),),
     "azure": ((chat, chat.CHAT, chat_request, bill_chat),),
 }
+
+
+# The kind of the rows that an endpoint's requests name, where it is not chat.
+KINDS = {"completions": "completion", "embeddings": "embedding"}
 
 
 # ---- The walk ----
@@ -322,13 +342,16 @@ class Walk:
     def _requested(self) -> None:
         """A call that a module reads, rewrites and bounds."""
         module, endpoint, draw, bill = self.rng.choice(REQUESTS[self.provider])
-        model, row = self.rng.choice([pair for known in self.models.values() for pair in known if _is_chat(pair[1])])
+        kind = KINDS.get(endpoint.name, "chat")
+        model, row = self.rng.choice(
+            [pair for known in self.models.values() for pair in known if pair[1]["kind"] == kind]
+        )
         at = self._moment(row)
         rows = self._rows(model, at)
         body = self._affordable(draw(self.rng, model), rows)
         request: ModelRequest = module.read_request(Route(endpoint, model), orjson.dumps(body), {})
         outgoing: Outgoing = module.prepare(request, Target(self.provider, model))
-        cap = self.rng.randint(1, 60_000) if request.output_cap is None else request.output_cap
+        cap = self.rng.randint(1, request.default_cap or 60_000) if request.output_cap is None else request.output_cap
         bound = outgoing.bound(cap)
         # No tokenizer makes more tokens than what is sent has bytes, and that is what the bound is of.
         assert bound.input_tokens >= len(outgoing.send(cap))
@@ -425,10 +448,6 @@ class Walk:
 
 def _serves(surface: Surface, row: dict[str, Any]) -> bool:
     return row["kind"] == surface.kind and all(name in row["rates"] for name in surface.needs)
-
-
-def _is_chat(row: dict[str, Any]) -> bool:
-    return row["kind"] == "chat"
 
 
 def _common(rows: list[PriceRow]) -> frozenset[str]:

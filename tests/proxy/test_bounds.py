@@ -18,9 +18,10 @@ from proxy import bounds
 from proxy.errors import Dialect, OutputTooLong, Refusal
 from proxy.providers.anthropic import messages
 from proxy.providers.gemini import generate
-from proxy.providers.openai import chat, responses
+from proxy.providers.openai import chat, completions, embeddings, images, responses
 from proxy.providers.shape import Route
 from proxy.providers.targets import BUILT_IN, GOOGLE, OPENAI
+from tests.fakes import images_api
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -228,6 +229,34 @@ def gemini_images(model, body):
     return total
 
 
+token_ids = st.lists(st.integers(0, 200_000), min_size=1, max_size=20)
+
+
+@st.composite
+def prompts(draw):
+    model = draw(st.sampled_from(["gpt-3.5-turbo-instruct", "davinci-002"]))
+    many = st.lists(texts, min_size=1, max_size=4) | st.lists(token_ids, min_size=1, max_size=4)
+    body = {"model": model, "prompt": draw(texts | many | token_ids)}
+    optional = {
+        "max_tokens": caps,
+        "n": st.integers(1, 8),
+        "best_of": st.integers(1, 8),
+        "suffix": texts,
+        "stop": st.lists(texts, max_size=2),
+        "stream": st.booleans(),
+    }
+    return body | draw(st.fixed_dictionaries({}, optional=optional))
+
+
+@st.composite
+def inputs(draw):
+    model = draw(st.sampled_from(["text-embedding-3-small", "text-embedding-3-large"]))
+    many = st.lists(texts, min_size=1, max_size=5) | st.lists(token_ids, min_size=1, max_size=5)
+    body = {"model": model, "input": draw(texts | many | token_ids)}
+    optional = {"dimensions": st.integers(1, 3_072), "encoding_format": st.sampled_from(["float", "base64"])}
+    return body | draw(st.fixed_dictionaries({}, optional=optional))
+
+
 def adversarial_tokens(value):
     """A tokenizer that makes a token of each byte of normalised text and adds framing of its own."""
     if isinstance(value, str):
@@ -335,6 +364,78 @@ def test_no_content_of_gemini_can_cost_more_than_its_ceiling(asked):
     tokens = adversarial_tokens(sent) - adversarial_tokens(cap) + gemini_images(model, body) + 60
     output = cap * (config.get("candidateCount") or 1)
     assert max(dearest_bills(row, request, body, input_tokens=tokens, output_tokens=output)) <= ceiling
+
+
+def dearest_of_texts(module, endpoint, body, read):
+    """The ceiling and the dearest bill of a request whose text is what is read alone."""
+    request = module.read_request(Route(endpoint), orjson.dumps(body), {})
+    outgoing = module.prepare(request, OPENAI.target(body["model"], Dialect.OPENAI))
+    rows = current_book().rows_between("openai", body["model"], NOW, NOW)
+    cap = request.default_cap if request.output_cap is None else request.output_cap
+    ceiling = ceiling_pico(rows, outgoing.bound(cap), request.tiers, request.speed, request.geo)
+    made = max(body.get("n", 1), body.get("best_of", 1)) * items_of(read)
+    tokens = adversarial_tokens(read) + adversarial_tokens(body.get("suffix", "")) + 60
+    bills = dearest_bills(rows[0], request, body, input_tokens=tokens, output_tokens=cap * made)
+    return ceiling, max(bills)
+
+
+def items_of(value):
+    return 1 if isinstance(value, str) or isinstance(value[0], int) else len(value)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(prompts())
+def test_no_completion_can_cost_more_than_its_ceiling(body):
+    ceiling, bill = dearest_of_texts(completions, completions.COMPLETIONS, body, body["prompt"])
+    assert bill <= ceiling
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(inputs())
+def test_no_embedding_can_cost_more_than_its_ceiling(body):
+    ceiling, bill = dearest_of_texts(embeddings, embeddings.EMBEDDINGS, body, body["input"])
+    assert bill <= ceiling
+
+
+@st.composite
+def pictures_asked_for(draw):
+    model = draw(st.sampled_from(["gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5"]))
+    body = {"model": model, "prompt": draw(texts.filter(bool))}
+    optional = {
+        "n": st.integers(1, 10),
+        "size": st.sampled_from(["auto", "1024x1024", "1024x1536", "1536x1024", None]),
+        "quality": st.sampled_from(["auto", "low", "medium", "high", None]),
+        "partial_images": st.integers(0, 3),
+        "input_fidelity": st.sampled_from(["low", "high"]),
+    }
+    shown = draw(st.lists(sizes, max_size=3))
+    if shown:
+        body["images"] = [{"image_url": f"data:image/png;base64,{png(*size)}"} for size in shown]
+    return body | draw(st.fixed_dictionaries({}, optional=optional))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(pictures_asked_for(), st.integers(0, 2_000))
+def test_no_image_can_cost_more_than_its_ceiling(body, thinking):
+    """The bill is the fake provider's: its own table, the dearest where it may choose, the largest images shown."""
+    endpoint = images.EDITS if "images" in body else images.GENERATIONS
+    try:
+        request = images.read_request(Route(endpoint), orjson.dumps(body), {})
+    except Refusal:
+        return
+    outgoing = images.prepare(request, OPENAI.target(body["model"], Dialect.OPENAI))
+    rows = current_book().rows_between("openai", body["model"], NOW, NOW)
+    ceiling = ceiling_pico(rows, outgoing.bound(0), request.tiers, request.speed, request.geo)
+    shown = [struct.unpack_from(">II", base64.b64decode(one["image_url"][22:]), 16) for one in body.get("images", [])]
+    tiles = sum(-(-max(size) * 512 // min(size) // 512) for size in shown)
+    fidelity = 6_240 if body.get("input_fidelity") == "high" else 0
+    usage = Usage(
+        input=adversarial_tokens(body["prompt"]) + 60 + 40 * len(shown),
+        image_input=sum(65 + fidelity for _ in shown) + 129 * tiles,
+        output=thinking if body["model"] == "gpt-image-1.5" else 0,
+        image_output=images_api.cap(body),
+    )
+    assert cost_pico(rows[0], usage, Circumstances()) <= ceiling
 
 
 RESERVES = [

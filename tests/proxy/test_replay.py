@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,6 +15,8 @@ from agents import budgets, keys
 from agents.audit import audit
 from agents.models import Agent, Guards, KeyMode
 from agents.money import PICO_PER_USD
+from proxy import replay
+from proxy.providers import registry
 from tests.proxy.stage import PROVIDER_KEY, Stage, Worker, settled
 
 DAY = 86_400
@@ -29,6 +32,14 @@ def chat(on: Stage, key: str, words: str, **fields: Any) -> httpx.Response:
 def message(on: Stage, key: str, words: str, **fields: Any) -> httpx.Response:
     body = {"model": "claude-haiku-4-5", "max_tokens": 50, "messages": [{"role": "user", "content": f"Go [[{words}]]"}]}
     return on.post(key, "/v1/messages", json=body | fields, headers=ANTHROPIC)
+
+
+def plain(on: Stage, key: str, words: str, path: str, **fields: Any) -> httpx.Response:
+    """A legacy completion, or an embedding."""
+    text = f"Go [[{words}]]"
+    of = {"completions": {"model": "davinci-002", "prompt": text, "max_tokens": 50}}
+    body = of.get(path, {"model": "text-embedding-3-small", "input": text})
+    return on.post(key, f"/v1/{path}", json=body | fields)
 
 
 def caching(on: Stage, daily_usd: str = "5", **fields: Any) -> Worker:
@@ -55,6 +66,9 @@ ASKS = [
         lambda on, key, words: chat(on, key, words, stream=True, stream_options={"include_usage": True}),
         id="chat, streamed with usage",
     ),
+    pytest.param(lambda on, key, words: plain(on, key, words, "completions"), id="completion"),
+    pytest.param(lambda on, key, words: plain(on, key, words, "completions", stream=True), id="completion, streamed"),
+    pytest.param(lambda on, key, words: plain(on, key, words, "embeddings"), id="embedding"),
     pytest.param(lambda on, key, words: message(on, key, words), id="message"),
     pytest.param(lambda on, key, words: message(on, key, words, stream=True), id="message, streamed"),
 ]
@@ -214,3 +228,13 @@ def _charlies_agent(on: Stage) -> Agent:
     return budgets.create_agent(
         on.charlie.organization, "reader", daily_limit_pico=5 * PICO_PER_USD, by=on.charlie.user
     )
+
+
+@pytest.mark.parametrize("name", ["image_generations", "image_edits", "speech", "transcriptions", "translations"])
+def test_sounds_and_images_are_never_kept(name: str) -> None:
+    (endpoint,) = (one for one in registry.endpoints() if one.name == name)
+    caller = SimpleNamespace(practice=False, guards=SimpleNamespace(cache_seconds=DAY))
+    plan: Any = SimpleNamespace(caller=caller, request=None, route=SimpleNamespace(endpoint=endpoint))
+    process: Any = None  # nothing of it is needed to know
+    assert replay.is_on(plan.caller)
+    assert replay.place_for(process, plan, {}) is None

@@ -8,16 +8,23 @@ import pytest
 from proxy.errors import Refusal
 from proxy.providers.anthropic import messages
 from proxy.providers.gemini import generate
-from proxy.providers.openai import chat
+from proxy.providers.openai import chat, completions, embeddings, images, moderations, speech
 from proxy.providers.shape import Endpoint, Route
 from tests.proxy.providers.anthropic.test_messages import PRICE_MOVERS as OF_MESSAGES
 from tests.proxy.providers.gemini.test_generate import PRICE_MOVERS as OF_CONTENT
 from tests.proxy.providers.openai.test_chat import PRICE_MOVERS as OF_CHAT
+from tests.proxy.providers.openai.test_completions import PRICE_MOVERS as OF_COMPLETIONS
+from tests.proxy.providers.openai.test_images import PRICE_MOVERS as OF_IMAGES
 
 MESSAGE = [{"role": "user", "content": "hi"}]
 # A new surface is one more line: its module, endpoint, smallest body and the fields that are known to move its price.
 SURFACES: dict[str, tuple[Any, Endpoint, dict[str, Any], dict[str, Any]]] = {
     "chat": (chat, chat.CHAT, {"model": "gpt-4o", "messages": MESSAGE}, OF_CHAT),
+    "completions": (completions, completions.COMPLETIONS, {"model": "davinci-002", "prompt": "hi"}, OF_COMPLETIONS),
+    "embeddings": (embeddings, embeddings.EMBEDDINGS, {"model": "m", "input": "hi"}, {}),
+    "images": (images, images.GENERATIONS, {"model": "gpt-image-1.5", "prompt": "hi"}, OF_IMAGES),
+    "moderations": (moderations, moderations.MODERATIONS, {"input": "hi"}, {}),
+    "speech": (speech, speech.SPEECH, {"model": "tts-1", "input": "hi"}, {"voice": {"id": "voice_1"}}),
     "messages": (messages, messages.MESSAGES, {"model": "m", "max_tokens": 9, "messages": MESSAGE}, OF_MESSAGES),
     "content": (generate, generate.GENERATE[0], {"contents": [{"parts": [{"text": "hi"}]}]}, OF_CONTENT),
 }

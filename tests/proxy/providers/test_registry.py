@@ -120,7 +120,8 @@ def test_a_known_path_with_another_method_says_which_one_it_takes(method, path, 
         "/v1/files",
         "/v1/messages/batches",
         "/v1/realtime",
-        "/v1/embeddings",
+        "/v1/images/variations",
+        "/v1/audio/voices",
     ],
 )
 def test_a_known_endpoint_without_a_bound_is_unsupported(path):

@@ -1,13 +1,25 @@
 """Practice answers look like the provider's, agree with their usage and never exceed the bound."""
 
+import httpx
 import orjson
 import pytest
 
-from proxy.providers import sandbox
+from proxy.errors import Dialect
+from proxy.providers import sandbox, sounds
 from proxy.providers.anthropic import messages
-from proxy.providers.openai import chat, responses
+from proxy.providers.openai import (
+    chat,
+    completions,
+    embeddings,
+    images,
+    moderations,
+    responses,
+    speech,
+    transcriptions,
+)
 from proxy.providers.shape import Basis, Route, Target
-from proxy.providers.targets import BUILT_IN
+from proxy.providers.targets import BUILT_IN, OPENAI
+from tests.proxy.providers.recordings import wav
 
 CASES = [(chat, chat.CHAT, "gpt-4o"), (messages, messages.MESSAGES, "claude-opus-5-5")]
 
@@ -91,3 +103,104 @@ def test_the_count_of_a_practice_response_is_answered():
     request = responses.read_request(Route(responses.INPUT_TOKENS), b'{"model":"gpt-5","input":"hi"}', {})
     answer = sandbox.answer(request, Target("openai", "gpt-5"), b'{"a":1}')
     assert orjson.loads(answer.chunks[0]) == {"object": "response.input_tokens", "input_tokens": 2}
+
+
+def asked(module, endpoint, *, files=None, **fields):
+    """A practice call of OpenAI's other endpoints: its bound and the answer."""
+    request = httpx.Request("POST", "https://h", **({"data": fields, "files": files} if files else {"json": fields}))
+    headers = {"content-type": request.headers["content-type"]}
+    read = module.read_request(Route(endpoint), request.read(), headers)
+    outgoing = module.prepare(read, OPENAI.target(read.model, Dialect.OPENAI))
+    cap = read.default_cap if read.output_cap is None else read.output_cap
+    return read, outgoing.bound(cap), sandbox.answer(read, outgoing.target, outgoing.send(cap))
+
+
+def metered(module, request, answer):
+    """What the whole answer says, or the stream."""
+    if not request.stream:
+        return module.read_answer(request, b"".join(answer.chunks))
+    meter = module.stream_meter(request)
+    for chunk in answer.chunks:
+        meter.feed(chunk)
+    meter.flush()
+    return meter.finish()
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\2\0\0\0\2\0" + bytes(50)
+OTHERS = [
+    (completions, completions.COMPLETIONS, {"model": "davinci-002", "prompt": "hi"}, "application/json"),
+    (
+        completions,
+        completions.COMPLETIONS,
+        {"model": "davinci-002", "prompt": ["a", "b"], "n": 2, "best_of": 8, "stream": True},
+        "text/event-stream; charset=utf-8",
+    ),
+    (embeddings, embeddings.EMBEDDINGS, {"model": "text-embedding-3-large", "input": ["a"]}, "application/json"),
+    (embeddings, embeddings.EMBEDDINGS, {"model": "text-embedding-3-small", "input": "a" * 90_000}, "application/json"),
+    (embeddings, embeddings.EMBEDDINGS, {"model": "text-embedding-3-small", "input": [[1], [2]]}, "application/json"),
+    (images, images.GENERATIONS, {"model": "gpt-image-1.5", "prompt": "a", "n": 3}, "application/json"),
+    (
+        images,
+        images.GENERATIONS,
+        {"model": "gpt-image-1.5", "prompt": "a", "stream": True, "partial_images": 2},
+        "text/event-stream; charset=utf-8",
+    ),
+    (
+        images,
+        images.EDITS,
+        {"model": "gpt-image-1.5", "prompt": "a", "files": {"image": ("a.png", PNG)}},
+        "application/json",
+    ),
+    (speech, speech.SPEECH, {"model": "tts-1", "input": "hi", "voice": "alloy"}, "audio/mpeg"),
+    (
+        transcriptions,
+        transcriptions.TRANSCRIPTIONS,
+        {"model": "gpt-transcribe", "stream": "true", "files": {"file": ("a.wav", wav(1.5))}},
+        "text/event-stream; charset=utf-8",
+    ),
+    (
+        transcriptions,
+        transcriptions.TRANSLATIONS,
+        {"model": "whisper-1", "response_format": "srt", "files": {"file": ("a.wav", wav(1.5))}},
+        "text/plain; charset=utf-8",
+    ),
+]
+
+
+@pytest.mark.parametrize(("module", "endpoint", "fields", "content_type"), OTHERS)
+def test_openais_other_endpoints_are_answered_within_their_bound(module, endpoint, fields, content_type):
+    request, bound, answer = asked(module, endpoint, **fields)
+    found = metered(module, request, answer)
+    usage = found.charged_usage(bound.output_tokens)
+    assert dict(answer.headers)["content-type"] == content_type
+    assert found.finished
+    assert usage.total_input <= bound.input_tokens
+    assert usage.total_output <= bound.output_tokens
+    assert (usage.characters, usage.duration_ms) <= (bound.characters, bound.duration_ms)
+    assert usage.total_tokens or usage.characters or usage.duration_ms
+
+
+def test_practice_embeddings_have_length_one_and_the_size_that_was_asked_for():
+    for dimensions, count in ((None, 1_536), (100, 100)):
+        fields = {"dimensions": dimensions} if dimensions else {}
+        _, _, answer = asked(
+            embeddings, embeddings.EMBEDDINGS, model="text-embedding-3-small", input=["a", "a", "b"], **fields
+        )
+        first, again, other = [one["embedding"] for one in orjson.loads(answer.chunks[0])["data"]]
+        assert len(first) == count
+        assert first == again != other
+        assert sum(number * number for number in first) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("form", "start"), [("wav", b"RIFF"), ("pcm", b"\0\0"), ("mp3", b"\xff\xfb")])
+def test_practice_speech_is_sound_that_can_be_measured(form, start):
+    _, _, answer = asked(speech, speech.SPEECH, model="tts-1", input="one two", voice="alloy", response_format=form)
+    sound = b"".join(answer.chunks)
+    assert sound.startswith(start)
+    if form != "pcm":
+        assert sounds.duration_ms(sound, param="file") == pytest.approx(600, abs=50)
+
+
+def test_practice_moderations_answer_each_text():
+    _, _, answer = asked(moderations, moderations.MODERATIONS, input=["a", "b"])
+    assert [result["flagged"] for result in orjson.loads(answer.chunks[0])["results"]] == [False, False]

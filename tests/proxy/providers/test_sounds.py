@@ -1,0 +1,99 @@
+"""A recording is as long as what will be decoded, whatever its headers say."""
+
+import struct
+import time
+
+import pytest
+
+from proxy.errors import UnboundedCall
+from proxy.providers import sounds
+from tests.proxy.providers.recordings import mp3, wav
+
+
+def measured(data):
+    return sounds.duration_ms(data, param="file")
+
+
+@pytest.mark.parametrize(
+    ("recording", "ms"),
+    [
+        (wav(60), 60_000),
+        (wav(60, rate=44_100, channels=2), 60_000),
+        (wav(0.5, bits=24), 500),
+        (wav(1, codec=3, bits=32), 1_000),
+        (wav(1, codec=7, bits=8), 1_000),
+        (wav(1, size=0), 1_000),
+        (wav(1, size=0xFFFFFFFF), 1_000),
+        (wav(1, size=2), 1_000),
+        (wav(1, before=b"LIST" + struct.pack("<I", 3) + b"abc\0"), 1_000),
+        (wav(1, rate=8_000, tail=bytes(8_000)), 1_500),
+        (wav(1, rate=1), 1_000),
+        (wav(0), 0),
+        (mp3(1), 27),
+        (mp3(2_297), 60_004),
+        (b"ID3\x04\x00\x00\x00\x00\x01\x00" + b"\xff" * 128 + mp3(10), 262),
+        (b"ID3\x04\x00\x00\x00\x00\x00\x02ab" * 2 + mp3(10), 262),
+        (mp3(10) + b"TAG" + b"x" * 125, 262),
+        (mp3(10) + bytes(5_000), 262),
+        (mp3(10)[:-100], 262),
+        (mp3(10, first=b"\0" * 32 + b"Info" + struct.pack(">II", 1, 9)), 262),
+        (mp3(10, head=b"\xff\xf3\x14\xc4", size=24), 240),  # MPEG 2, 24 kHz, 8 kbit/s
+        (mp3(10, head=b"\xff\xe3\x18\xc4", size=72), 720),  # MPEG 2.5, 8 kHz, 8 kbit/s
+        (mp3(10, head=b"\xff\xfd\x94\x00", size=480), 240),  # layer II, 48 kHz, 160 kbit/s
+        (mp3(10, head=b"\xff\xff\x14\x00", size=32), 80),  # layer I, 48 kHz, 32 kbit/s
+    ],
+)
+def test_what_plays_is_measured(recording, ms):
+    assert measured(recording) == ms
+
+
+@pytest.mark.parametrize(
+    "recording",
+    [
+        b"",
+        b"RIFF",
+        b"fLaC" + bytes(100),
+        b"OggS" + bytes(100),
+        b"\x1aE\xdf\xa3" + bytes(100),
+        b"\0\0\0\x20ftypM4A " + bytes(100),
+        b"RF64\xff\xff\xff\xffWAVE" + bytes(100),
+        wav(1, codec=2, bits=4),
+        wav(1, codec=0x55),
+        wav(1, channels=0),
+        wav(0, rate=0),
+        wav(1, size=2**31),
+        wav(1)[:36],
+        wav(1).replace(b"fmt ", b"junk"),
+        wav(1, before=b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8, 8, 1, 8)),
+        mp3(5) + b"junk" + mp3(5),
+        mp3(5) + wav(1),
+        mp3(5, head=b"\xff\xfb\x00\x00"),  # free format
+        mp3(5, head=b"\xff\xfb\xf0\x00"),
+        mp3(5, head=b"\xff\xfb\x9c\x00"),
+        mp3(5, head=b"\xff\xeb\x90\x00"),
+        mp3(10, first=b"\0" * 32 + b"Xing" + struct.pack(">II", 1, 10_000)),
+        mp3(10, first=b"\0" * 32 + b"VBRI" + bytes(10) + struct.pack(">I", 10_000)),
+        b"ID3\x04\x00\x00\xff\xff\xff\xff" + mp3(5),
+        b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + mp3(5),
+        bytes(5_000),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_with_the_formats_that_can(recording):
+    with pytest.raises(UnboundedCall) as caught:
+        measured(recording)
+    assert caught.value.param == "file"
+    assert "WAV" in caught.value.hint
+
+
+def test_a_header_that_understates_gains_nothing():
+    """Its sizes say two seconds; sixty are there, and sixty are what counts."""
+    assert measured(wav(60, size=32_000)) == 60_000
+
+
+def test_as_many_frames_as_are_scanned_take_little_time_and_more_are_refused():
+    most = sounds.FRAMES_MAX - 1
+    began = time.perf_counter()
+    assert measured(mp3(most, head=b"\xff\xf3\x14\xc4", size=24)) == most * 24
+    assert time.perf_counter() - began < 2
+    with pytest.raises(UnboundedCall):
+        measured(mp3(most + 1, head=b"\xff\xf3\x14\xc4", size=24))
