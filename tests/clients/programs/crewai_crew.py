@@ -1,6 +1,6 @@
-"""A CrewAI agent with one tool, and a crew of two roles whose headers name them.
+"""A CrewAI agent with one tool, and a crew whose roles name themselves in a header.
 
-CREW_KEY is the bearer key of the roles and CREW_HEADERS (JSON) what both send besides their name.
+CREW_ROLES are their names, CREW_KEY is their bearer key, CREW_HEADERS (JSON) what they send besides.
 """
 
 import json
@@ -48,7 +48,7 @@ def task() -> Any:
 
 
 def crew() -> Any:
-    roles = [_role(name) for name in ("researcher", "writer")]
+    roles = [_role(name) for name in os.environ["CREW_ROLES"].split(",")]
     return {"text": Crew(agents=roles, tasks=[_task(role) for role in roles]).kickoff().raw}
 
 
@@ -57,9 +57,8 @@ def _task(of: Agent) -> Task:
 
 
 def _role(name: str) -> Agent:
-    headers = {"X-AWX-Agent-ID": name, **json.loads(os.environ.get("CREW_HEADERS", "{}"))}
-    key = os.environ.get("CREW_KEY", os.environ["OPENAI_API_KEY"])
-    return agent(name.title(), llm=model(default_headers=headers, api_key=key))
+    headers = {"X-AWX-Agent-ID": name, **json.loads(os.environ["CREW_HEADERS"])}
+    return agent(name.title(), llm=model(default_headers=headers, api_key=os.environ["CREW_KEY"]))
 
 
 run(
