@@ -54,7 +54,7 @@ def heard(
     seen = run_program(
         client.program, *client.arguments, *steps,
         python=client.python, home=tmp_path_factory.mktemp(client.name),
-        environment=variables(mocked.server, worker.key),
+        environment={**variables(mocked.server, worker.key), "API_VERSION": "v1beta"},  # the one of Google's it has
     )  # fmt: skip
     all_settled()
     return Heard(client, worker, seen, mocked.mock.journal()[before:])

@@ -1,11 +1,12 @@
-// Google's own client for Node.
+// Google's own client for Node. API_VERSION is which form it speaks, where not its own.
 
 const { GoogleGenAI } = require("@google/genai");
 const { run, ASK, ASK_TOOL, GEMINI_MODEL, OUTPUT_TOKENS, LOOK } = require("./told.cjs");
 
 const config = { maxOutputTokens: OUTPUT_TOKENS };
 const tools = [{ functionDeclarations: [{ name: "look", description: "Looks", parametersJsonSchema: LOOK }] }];
-const models = () => new GoogleGenAI({ apiKey: process.env.GEMINI_API_KEY }).models;
+const options = { apiKey: process.env.GEMINI_API_KEY, apiVersion: process.env.API_VERSION };
+const models = () => new GoogleGenAI(options).models;
 
 async function plain() {
   return { text: (await models().generateContent({ model: GEMINI_MODEL, contents: ASK, config })).text };

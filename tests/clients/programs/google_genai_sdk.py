@@ -1,5 +1,6 @@
-"""Google's own client, with a loop of its own and without."""
+"""Google's own client, with a loop of its own and without. API_VERSION is which form it speaks, where not its own."""
 
+import os
 from typing import Any
 
 from google import genai
@@ -13,41 +14,49 @@ WITH_TOOL = types.GenerateContentConfig(
 )
 
 
+def client_of() -> genai.Client:
+    version = os.environ.get("API_VERSION")
+    return genai.Client(http_options=types.HttpOptions(api_version=version) if version else None)
+
+
 def plain() -> Any:
-    return {"text": genai.Client().models.generate_content(model=GEMINI_MODEL, contents=ASK, config=PLAIN).text}
+    client = client_of()  # what it makes may not outlive it
+    return {"text": client.models.generate_content(model=GEMINI_MODEL, contents=ASK, config=PLAIN).text}
 
 
 def stream() -> Any:
-    client = genai.Client()
+    client = client_of()
     chunks = client.models.generate_content_stream(model=GEMINI_MODEL, contents=ASK, config=PLAIN)
     pieces = [chunk.text for chunk in chunks if chunk.text]
     return {"text": "".join(pieces), "pieces": len(pieces)}
 
 
 def tool() -> Any:
-    client = genai.Client()
+    client = client_of()
     return _called(client.models.generate_content(model=GEMINI_MODEL, contents=ASK_TOOL, config=WITH_TOOL))
 
 
 def count() -> Any:
-    return {"input_tokens": genai.Client().models.count_tokens(model=GEMINI_MODEL, contents=ASK).total_tokens}
+    client = client_of()
+    return {"input_tokens": client.models.count_tokens(model=GEMINI_MODEL, contents=ASK).total_tokens}
 
 
 async def async_plain() -> Any:
-    answer = await genai.Client().aio.models.generate_content(model=GEMINI_MODEL, contents=ASK, config=PLAIN)
+    client = client_of()
+    answer = await client.aio.models.generate_content(model=GEMINI_MODEL, contents=ASK, config=PLAIN)
     return {"text": answer.text}
 
 
 async def async_stream() -> Any:
-    models = genai.Client().aio.models
-    chunks = await models.generate_content_stream(model=GEMINI_MODEL, contents=ASK, config=PLAIN)
+    client = client_of()
+    chunks = await client.aio.models.generate_content_stream(model=GEMINI_MODEL, contents=ASK, config=PLAIN)
     pieces = [chunk.text async for chunk in chunks if chunk.text]
     return {"text": "".join(pieces), "pieces": len(pieces)}
 
 
 async def async_tool() -> Any:
-    models = genai.Client().aio.models
-    return _called(await models.generate_content(model=GEMINI_MODEL, contents=ASK_TOOL, config=WITH_TOOL))
+    client = client_of()
+    return _called(await client.aio.models.generate_content(model=GEMINI_MODEL, contents=ASK_TOOL, config=WITH_TOOL))
 
 
 def _called(answer: Any) -> Any:
