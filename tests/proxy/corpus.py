@@ -11,7 +11,7 @@ import orjson
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "corpus"
 ANSWERS = FOLDER / "answers"
-# Endpoints that Shredder has. Those of requests that it has not yet: responses, embeddings, generate, embed.
+# Endpoints that Shredder serves. Recorded as well: responses, embeddings, generate, generate_count and embed.
 ENABLED = frozenset({"chat", "messages", "count_tokens"})
 GLOBAL_MODELS = ("claude-opus-4-8",)  # of those in the corpus: 4.6 and later
 
@@ -35,7 +35,7 @@ class Recorded:
 
     @property
     def streams(self) -> bool:
-        return bool(self.content.get("stream"))
+        return bool(self.content.get("stream")) or ":stream" in self.path
 
     @property
     def asks_usage(self) -> bool:
@@ -66,7 +66,11 @@ def documented(one: Recorded, output_cap: int | None) -> dict[str, Any]:
     body = one.content
     if one.endpoint == "chat":
         return _chat(one, body, output_cap)
-    return _messages(body) if one.endpoint == "messages" else body
+    if one.endpoint == "messages":
+        return _messages(body)
+    if one.endpoint == "responses":
+        return _responses(body, output_cap)
+    return _generate(body, output_cap) if one.endpoint == "generate" else body
 
 
 def _chat(one: Recorded, body: dict[str, Any], output_cap: int | None) -> dict[str, Any]:
@@ -86,3 +90,17 @@ def _messages(body: dict[str, Any]) -> dict[str, Any]:
     if body["model"] in GLOBAL_MODELS:
         body["inference_geo"] = "global"
     return body
+
+
+def _responses(body: dict[str, Any], output_cap: int | None) -> dict[str, Any]:
+    if body.get("service_tier") in (None, "auto"):
+        body["service_tier"] = "default"
+    return body if body.get("max_output_tokens") else body | {"max_output_tokens": output_cap}
+
+
+def _generate(body: dict[str, Any], output_cap: int | None) -> dict[str, Any]:
+    config = body.get("generationConfig") or {}
+    if config.get("maxOutputTokens"):
+        return body
+    others = {name: value for name, value in body.items() if name != "generationConfig"}
+    return others | {"generationConfig": config | {"maxOutputTokens": output_cap}}

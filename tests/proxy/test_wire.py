@@ -32,7 +32,11 @@ def upstream() -> Iterator[Recorder]:
 
 @pytest.fixture(scope="module")
 def server(alice: cast.Person, upstream: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyServer]:
-    environment = {"SHREDDER_OPENAI_BASE_URL": f"{upstream.url}/v1", "SHREDDER_ANTHROPIC_BASE_URL": upstream.url}
+    environment = {
+        "SHREDDER_OPENAI_BASE_URL": f"{upstream.url}/v1",
+        "SHREDDER_ANTHROPIC_BASE_URL": upstream.url,
+        "SHREDDER_GEMINI_BASE_URL": upstream.url,
+    }
     with proxy_server(tmp_path_factory.mktemp("wire") / "server.log", environment=environment) as running:
         yield running
 
@@ -72,7 +76,8 @@ def upstream_answer(one: Recorded) -> Answer:
 def test_an_sdks_request_passes_both_ways_but_for_the_documented_changes(wire: Wire, one: Recorded) -> None:
     """J11, J1, J2: the same JSON upstream, in the same order; the same bytes down."""
     wire.upstream.answer = upstream_answer(one)
-    answer = wire.send(one.path, one.body, **one.headers)
+    prefix = "/gemini" if one.sdk.startswith("google") else ""
+    answer = wire.send(f"{prefix}{one.path}", one.body, **one.headers)
     assert answer.status_code == 200, answer.text
     assert answer.content == one.answer(upstream=False)
     assert answer.headers["content-type"] == wire.upstream.answer.content_type
