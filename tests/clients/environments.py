@@ -51,14 +51,20 @@ def claude_code() -> Path:
 
 
 def run_program(
-    program: str, *arguments: str, python: Path = SDKS, home: Path, environment: Mapping[str, str]
+    program: str,
+    *arguments: str,
+    python: Path = SDKS,
+    home: Path,
+    environment: Mapping[str, str],
+    seconds_max: float = SECONDS_MAX,
 ) -> dict[str, Any]:
     """Run a file of programs/ and return the JSON object that it prints; frameworks print more around it.
 
     python: whose environment; .cjs files run under Node. home: an empty folder for what the client wants to keep.
     """
     interpreter = node() if program.endswith(".cjs") else str(python)
-    ended = run(interpreter, str(PROGRAMS / program), *arguments, home=home, environment=environment)
+    command = (interpreter, str(PROGRAMS / program), *arguments)
+    ended = run(*command, home=home, environment=environment, seconds_max=seconds_max)
     if ended.returncode:
         raise AssertionError(f"{program} ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
     seen: dict[str, Any] = json.loads(next(line for line in ended.stdout.splitlines() if line.startswith(MARK)))
