@@ -1,7 +1,9 @@
 """Who calls: an agent with money and one without, the variables that a client reads, and what the book says after."""
 
+from agents import budgets, created_agents, organization_keys
 from agents.models import Call
 from agents.models.book import CallStatus
+from agents.money import PICO_PER_USD
 from tests.proxy.stage import Stage, Worker, settled
 from tests.servers import ProxyServer
 
@@ -29,6 +31,14 @@ def spent_worker(on: Stage, *, refusal_status: int = 429) -> Worker:
     usage = {"provider": "openai", "model": "gpt-4o-mini", "cost_usd": SPENT_LIMIT_USD}
     on.post(worker.key, "/v1/usage", json=usage).raise_for_status()
     return worker
+
+
+def organization_key(on: Stage) -> str:
+    """A key of Alice's organisation, which makes agents that it does not know yet."""
+    alice = on.alice
+    created_agents.change_terms(alice.organization, created_agents.CreationTerms(True, 20, PICO_PER_USD), by=alice.user)
+    budgets.set_limit(budgets.create_organization_budgets(alice.organization), 500 * PICO_PER_USD, alice.user)
+    return organization_keys.issue(alice.organization, by=alice.user, name="Crew")[1]
 
 
 def counted(on: Stage, worker: Worker) -> int:

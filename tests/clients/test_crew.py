@@ -7,27 +7,12 @@ from typing import Any
 
 import pytest
 
-from agents import budgets
 from agents.models import Agent, Call
-from agents.money import PICO_PER_USD
-from tests.clients.callers import SPENT_LIMIT_USD, counted, spent_worker, variables
+from tests.clients.callers import SPENT_LIMIT_USD, counted, organization_key, spent_worker, variables
 from tests.clients.environments import FRAMEWORKS, run_program
 from tests.proxy.stage import PROVIDER_KEY, Stage, Worker, all_settled
 
-try:
-    from agents import created_agents, organization_keys
-except ImportError:  # they come with the ways b, c and d
-    organization_keys = None
-
-OTHERS = pytest.mark.skipif(
-    organization_keys is None, reason="organisation keys and what comes with them are not there"
-)
-WAYS = (
-    "agent key",
-    pytest.param("organisation key", marks=OTHERS),
-    pytest.param("provider key", marks=OTHERS),
-    pytest.param("key beside a provider key", marks=OTHERS),
-)
+WAYS = ("agent key", "organisation key", "provider key", "key beside a provider key")
 # In these the header names an agent of the organisation; in the others a sub-agent of the key's agent.
 NAMES_AGENTS = ("organisation key", "provider key")
 ANSWER = "word word word word word"
@@ -46,12 +31,8 @@ def crew_of(on: Stage, way: str, worker: Worker) -> Crew:
         return Crew(worker.key)
     if way == "key beside a provider key":
         return Crew(PROVIDER_KEY, {"X-AWX-Key": worker.key})
-    alice = on.alice
-    created_agents.change_terms(alice.organization, created_agents.CreationTerms(True, 20, PICO_PER_USD), by=alice.user)
-    budgets.set_limit(budgets.create_organization_budgets(alice.organization), 500 * PICO_PER_USD, alice.user)
-    if way == "provider key":
-        return Crew(PROVIDER_KEY)
-    return Crew(organization_keys.issue(alice.organization, by=alice.user, name="Crew")[1])
+    key = organization_key(on)
+    return Crew(PROVIDER_KEY if way == "provider key" else key)
 
 
 def drive(on: Stage, crew: Crew, step: str, roles: list[str], home: Path) -> dict[str, Any]:
