@@ -9,6 +9,7 @@ from tests.clients.environments import FRAMEWORKS, SDKS
 
 STEPS = ("plain", "stream", "tool")
 ASYNC_STEPS = ("async_plain", "async_stream", "async_tool")
+RESPONSES = ("responses_plain", "responses_stream", "responses_tool")
 REFUSALS = ("refusal", "stream_refusal")
 
 
@@ -57,11 +58,17 @@ def _is_served(path: str) -> bool:
 
 
 CLIENTS = (
-    Client("openai-python", "openai_sdk.py", "openai.RateLimitError", steps=(*STEPS, *ASYNC_STEPS)),
+    Client(
+        "openai-python", "openai_sdk.py", "openai.RateLimitError", steps=(*STEPS, *ASYNC_STEPS, *RESPONSES),
+        refusals=(*REFUSALS, "async_refusal", "responses_refusal"),
+    ),
     Client(
         "anthropic-python", "anthropic_sdk.py", "anthropic.RateLimitError", steps=(*STEPS, "count", *ASYNC_STEPS)
     ),
-    Client("openai-node", "openai_node.cjs", "RateLimitError", refusals=REFUSALS),
+    Client(
+        "openai-node", "openai_node.cjs", "RateLimitError", steps=(*STEPS, *RESPONSES),
+        refusals=(*REFUSALS, "responses_refusal"),
+    ),
     Client("anthropic-node", "anthropic_node.cjs", "RateLimitError", refusals=REFUSALS),
     Client("langchain-openai", _LANGCHAIN, "openai.RateLimitError", ("openai",), steps=_ONE_ASYNC),
     Client("langchain-anthropic", _LANGCHAIN, "anthropic.RateLimitError", ("anthropic",), steps=_ONE_ASYNC),
@@ -69,6 +76,10 @@ CLIENTS = (
     Client("litellm-anthropic", _LITELLM, "litellm.RateLimitError", ("anthropic",), steps=_ONE_ASYNC),
     Client(
         "pydantic-ai-openai", _PYDANTIC, "pydantic_ai.ModelHTTPError", ("openai",), steps=_ONE_ASYNC, tool_requests=2
+    ),
+    Client(
+        "pydantic-ai-responses", _PYDANTIC, "pydantic_ai.ModelHTTPError", ("responses",), steps=_ONE_ASYNC,
+        tool_requests=2,
     ),
     Client(
         "pydantic-ai-anthropic", _PYDANTIC, "pydantic_ai.ModelHTTPError", ("anthropic",), steps=_ONE_ASYNC,

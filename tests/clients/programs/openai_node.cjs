@@ -26,4 +26,35 @@ async function tool() {
   return { tool: name, arguments: JSON.parse(given) };
 }
 
-run("openai", { plain, stream, tool, refusal: plain, stream_refusal: stream });
+const response = { model: OPENAI_MODEL, max_output_tokens: OUTPUT_TOKENS };
+const flatTools = [{ type: "function", name: "look", parameters: LOOK, strict: false }];
+
+async function responsesPlain() {
+  return { text: (await new OpenAI().responses.create({ ...response, input: ASK })).output_text };
+}
+
+async function responsesStream() {
+  const pieces = [];
+  for await (const event of await new OpenAI().responses.create({ ...response, input: ASK, stream: true })) {
+    if (event.type === "response.output_text.delta") pieces.push(event.delta);
+  }
+  return { text: pieces.join(""), pieces: pieces.length };
+}
+
+async function responsesTool() {
+  const { output } = await new OpenAI().responses.create({ ...response, input: ASK_TOOL, tools: flatTools });
+  const { name, arguments: given } = output.find((item) => item.type === "function_call");
+  return { tool: name, arguments: JSON.parse(given) };
+}
+
+run("openai", {
+  plain,
+  stream,
+  tool,
+  responses_plain: responsesPlain,
+  responses_stream: responsesStream,
+  responses_tool: responsesTool,
+  refusal: plain,
+  stream_refusal: stream,
+  responses_refusal: responsesPlain,
+});

@@ -1,4 +1,4 @@
-"""Pydantic AI's agent in both dialects: the first argument says which."""
+"""Pydantic AI's agent in each dialect: the first argument says which."""
 
 import sys
 from typing import Any
@@ -8,7 +8,12 @@ from pydantic_ai.settings import ModelSettings
 from told import ANTHROPIC_MODEL, ASK, ASK_TOOL, OPENAI_MODEL, OUTPUT_TOKENS, run
 
 DIALECT = sys.argv.pop(1)
-MODEL = f"openai-chat:{OPENAI_MODEL}" if DIALECT == "openai" else f"anthropic:{ANTHROPIC_MODEL}"
+MODELS = {
+    "openai": f"openai-chat:{OPENAI_MODEL}",
+    "responses": f"openai-responses:{OPENAI_MODEL}",
+    "anthropic": f"anthropic:{ANTHROPIC_MODEL}",
+}
+MODEL = MODELS[DIALECT]
 SETTINGS = ModelSettings(max_tokens=OUTPUT_TOKENS)
 
 
