@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.errors import Refusal
-from proxy.providers import registry
 from tests.clients.environments import FRAMEWORKS, SDKS
 
 STEPS = ("plain", "stream", "tool")
@@ -41,22 +39,6 @@ class Client:
 _LANGCHAIN, _LITELLM, _PYDANTIC = "langchain_chat.py", "litellm_sdk.py", "pydantic_ai_agent.py"
 _ONE_ASYNC = (*STEPS, "async_plain")
 
-_GOOGLE = (
-    Client(
-        "google-python", "google_genai_sdk.py", "google.ClientError", steps=(*STEPS, "count", *ASYNC_STEPS)
-    ),
-    Client("google-node", "google_genai_node.cjs", "ApiError", refusals=REFUSALS),
-)  # fmt: skip
-
-
-def _is_served(path: str) -> bool:
-    try:
-        registry.find_route("POST", path, {})
-    except Refusal:
-        return False
-    return True
-
-
 CLIENTS = (
     Client(
         "openai-python", "openai_sdk.py", "openai.RateLimitError", steps=(*STEPS, *ASYNC_STEPS, *RESPONSES),
@@ -70,6 +52,8 @@ CLIENTS = (
         refusals=(*REFUSALS, "responses_refusal"),
     ),
     Client("anthropic-node", "anthropic_node.cjs", "RateLimitError", refusals=REFUSALS),
+    Client("google-python", "google_genai_sdk.py", "google.ClientError", steps=(*STEPS, "count", *ASYNC_STEPS)),
+    Client("google-node", "google_genai_node.cjs", "ApiError", refusals=REFUSALS),
     Client("langchain-openai", _LANGCHAIN, "openai.RateLimitError", ("openai",), steps=_ONE_ASYNC),
     Client("langchain-anthropic", _LANGCHAIN, "anthropic.RateLimitError", ("anthropic",), steps=_ONE_ASYNC),
     Client("litellm-openai", _LITELLM, "litellm.RateLimitError", ("openai",), steps=_ONE_ASYNC),
@@ -97,6 +81,4 @@ CLIENTS = (
         "crewai", "crewai_crew.py", "openai.APIStatusError", python=FRAMEWORKS, tool_requests=2, refusal_status=402,
         refusals=(*REFUSALS, "task_refusal"), steps=(*STEPS, "task_plain"),
     ),
-    # Until Gemini's own form is served, its clients have nobody to talk to.
-    *(_GOOGLE if _is_served("/gemini/v1/models/gemini-2.5-flash:generateContent") else ()),
 )  # fmt: skip

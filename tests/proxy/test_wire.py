@@ -44,27 +44,32 @@ def server(alice: cast.Person, upstream: Recorder, tmp_path_factory: pytest.Temp
 class Wire:
     """A client's side of the wire, and the provider's."""
 
-    def __init__(self, server: ProxyServer, upstream: Recorder, key: str) -> None:
-        self._server, self.upstream, self.key = server, upstream, key
+    def __init__(self, server: ProxyServer, upstream: Recorder, key: str, client: httpx.Client) -> None:
+        self._root, self._client = f"{server.address}/proxy", client
+        self.upstream, self.key = upstream, key
 
     def send(self, path: str, body: str | bytes, **headers: str) -> httpx.Response:
         self.upstream.received.clear()
         own = {"content-type": "application/json", "authorization": f"Bearer {self.key}"}
-        url = f"{self._server.address}/proxy{path}"
-        with httpx.Client(timeout=30, headers={}) as client:
-            return client.post(url, content=body, headers={**own, **headers})
+        return self._client.post(f"{self._root}{path}", content=body, headers={**own, **headers})
 
     def chat(self, answer: Answer, **fields: object) -> httpx.Response:
         self.upstream.answer = answer
         return self.send("/v1/chat/completions", httpx.Request("POST", "http://x", json=ASK | fields).content)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self._server.address}/proxy{path}", headers={"authorization": f"Bearer {self.key}"})
+        return self._client.get(f"{self._root}{path}", headers={"authorization": f"Bearer {self.key}"})
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=30, trust_env=False) as client:
+        yield client
 
 
 @pytest.fixture
-def wire(server: ProxyServer, upstream: Recorder, alice: cast.Person) -> Wire:
-    return Wire(server, upstream, alice.live_key)
+def wire(server: ProxyServer, upstream: Recorder, alice: cast.Person, client: httpx.Client) -> Wire:
+    return Wire(server, upstream, alice.live_key, client)
 
 
 def upstream_answer(one: Recorded) -> Answer:
