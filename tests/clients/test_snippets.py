@@ -14,6 +14,7 @@ ANSWER = "word word word word word"
 PYTHONS = {
     "python-openai": SDKS,
     "python-anthropic": SDKS,
+    "python-gemini": SDKS,
     "langchain": SDKS,
     "litellm": SDKS,
     "llama-index": FRAMEWORKS,
@@ -21,7 +22,17 @@ PYTHONS = {
     "named-crewai": FRAMEWORKS,
     "named-python": SDKS,
 }
-OWN_KEY = ("python-openai", "python-anthropic", "langchain", "litellm", "llama-index", "crewai", "node", "curl")
+OWN_KEY = (
+    "python-openai",
+    "python-anthropic",
+    "python-gemini",
+    "langchain",
+    "litellm",
+    "llama-index",
+    "crewai",
+    "node",
+    "curl",
+)
 NAMED = ("named-crewai", "named-python", "named-curl")
 
 
