@@ -11,8 +11,10 @@ import orjson
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "corpus"
 ANSWERS = FOLDER / "answers"
-# Endpoints that Shredder serves. Recorded as well: embeddings.
-ENABLED = frozenset({"chat", "messages", "count_tokens", "responses", "generate", "generate_count", "embed"})
+# Every endpoint of the corpus is served; one that is recorded before it is stays out until then.
+ENABLED = frozenset(
+    {"chat", "messages", "count_tokens", "responses", "embeddings", "generate", "generate_count", "embed"}
+)
 GLOBAL_MODELS = ("claude-opus-4-8",)  # of those in the corpus: 4.6 and later
 
 
