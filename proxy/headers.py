@@ -71,6 +71,7 @@ TO_CLIENT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 # checked one by one. context-1m is priced by model, see providers.anthropic.
 BETAS = frozenset(
     {
+        "advanced-tool-use-2025-11-20",
         "claude-code-20250219",
         "oauth-2025-04-20",
         "cache-diagnosis-2026-04-07",

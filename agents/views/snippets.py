@@ -116,6 +116,17 @@ model = ChatOpenAI(
 )
 print(model.invoke("Say hello.").content)"""
 
+_LLAMA_INDEX = """\
+from llama_index.llms.openai import OpenAI
+
+model = OpenAI(
+    model="{openai}",
+    api_base="{root}/v1",
+    api_key="{key}",
+    max_retries=0,
+)
+print(model.complete("Say hello."))"""
+
 _LITELLM = """\
 import litellm
 
@@ -134,6 +145,7 @@ writer = Agent(
     role="Writer",
     goal="Say hello",
     backstory="You greet people.",
+    max_retry_limit=0,
     llm=LLM(
         model="openai/{openai}",
         base_url="{root}/v1",
@@ -200,6 +212,10 @@ _NAMED_SNIPPETS = (
     ("named-python", "Python (OpenAI)", _NAMED_PYTHON, ""),
     ("named-curl", "curl", _NAMED_CURL, ""),
 )
+
+_NOTE_LLAMA_INDEX = "Without max_retries=0 it waits for a spent budget to reset, and says nothing meanwhile."
+_NOTE_CREWAI = "CrewAI asks three times before a refusal with status 429 is final to it; none of them costs a cent."
+
 _SNIPPETS = (
     ("environment", "Environment", _ENVIRONMENT, "For most programs two of these are the whole change."),
     ("python-openai", "Python (OpenAI)", _PYTHON_OPENAI, ""),
@@ -207,7 +223,8 @@ _SNIPPETS = (
     ("python-gemini", "Python (Gemini)", _PYTHON_GEMINI, "Google’s client adds the version by itself."),
     ("node", "Node", _NODE, ""),
     ("langchain", "LangChain", _LANGCHAIN, ""),
+    ("llama-index", "LlamaIndex", _LLAMA_INDEX, _NOTE_LLAMA_INDEX),
     ("litellm", "LiteLLM", _LITELLM, ""),
-    ("crewai", "CrewAI", _CREWAI, ""),
+    ("crewai", "CrewAI", _CREWAI, _NOTE_CREWAI),
     ("curl", "curl", _CURL, ""),
 )

@@ -89,6 +89,7 @@ def test_snippets_carry_the_key_that_works_now() -> None:
         "Python (Anthropic)",
         "Node",
         "LangChain",
+        "LlamaIndex",
         "LiteLLM",
         "CrewAI",
         "curl",

@@ -113,6 +113,9 @@ class Answer:
         }
         self._word = str(script.get("text", "word"))
         self._pieces = int(script.get("chunks", 5))
+        # What a tool said comes back after the message that asked for it: once is enough.
+        answered = body["messages"][-1].get("role") == "tool"
+        self._tool_calls = 0 if answered else int(script.get("tool_calls", 0))
 
     def whole(self) -> bytes:
         """The JSON object."""
@@ -180,11 +183,11 @@ class Answer:
                 "type": "function",
                 "function": {"name": "look", "arguments": '{"at":1}'},
             }
-            for _ in range(int(self._script.get("tool_calls", 0)))
+            for _ in range(self._tool_calls)
         ]
 
     def _finish(self) -> str:
-        if self._script.get("tool_calls"):
+        if self._tool_calls:
             return "tool_calls"
         return "length" if self._cut else "stop"
 

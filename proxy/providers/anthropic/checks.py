@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.bounds import Hidden, Image, schema_tokens
+import orjson
+
+from proxy.bounds import Hidden, Image, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.parsing import objects, required_word, table, whole_number, word
 
@@ -146,11 +148,11 @@ def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
     messages = objects(body, "messages")
     if not messages:
         raise Malformed(problem="'messages' must be a list with at least one message", param="messages")
-    reader = _Blocks(after_hosted_tools=bool(hosted_tools(body)))
+    tools = objects(body, "tools")
+    reader = _Blocks(tools, after_hosted_tools=bool(hosted_tools(body)))
     reader.read(body.get("system"), "system")
     for index, message in enumerate(messages):
         reader.read(message.get("content"), f"messages[{index}].content")
-    tools = objects(body, "tools")
     schemas = (tools, body.get("output_config"), body.get("output_format"))
     return Hidden(
         media_bytes=reader.media_bytes,
@@ -158,6 +160,12 @@ def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
         constant_tokens=(TOOLS_TOKENS if tools else 0) + sum(map(_tool_tokens, tools)),
         images=tuple(reader.images),
     )
+
+
+def _definition_tokens(tool: dict[str, Any]) -> int:
+    """What a tool's definition becomes where a reference stands for it, at most."""
+    text = orjson.dumps(tool)
+    return len(text) + nfkc_growth([text.decode()]) + schema_tokens(tool) + _tool_tokens(tool)
 
 
 def _tool_tokens(tool: dict[str, Any]) -> int:
@@ -189,8 +197,10 @@ def _version(model: str) -> tuple[int, int] | None:
 class _Blocks:
     """Walks content blocks and gathers what their bytes do not show."""
 
-    def __init__(self, *, after_hosted_tools: bool) -> None:
+    def __init__(self, tools: list[dict[str, Any]], *, after_hosted_tools: bool) -> None:
         self._harmless = _TEXT_BLOCKS | _HOSTED_BLOCKS if after_hosted_tools else _TEXT_BLOCKS
+        self._tools = {str(tool.get("name")): tool for tool in tools}
+        self._definitions: dict[str, int] = {}
         self.images: list[Image] = []
         self.media_bytes = 0
         self.argument_tokens = 0
@@ -208,6 +218,8 @@ class _Blocks:
         kind = block.get("type")
         if kind == "tool_use":
             self.argument_tokens += schema_tokens(block.get("input"))
+        elif kind == "tool_reference":
+            self._read_reference(required_word(block, "tool_name"), path)
         elif kind == "image":
             self._read_image(block, path)
         elif kind == "document":
@@ -216,6 +228,14 @@ class _Blocks:
             self.read(block.get("content"), f"{path}.content")
         elif not isinstance(kind, str) or kind not in self._harmless:
             raise UnboundedCall(what=f"a content block of type {kind!r}", param=path)
+
+    def _read_reference(self, name: str, path: str) -> None:
+        """The provider writes the whole definition where the reference stands, each time anew."""
+        if name not in self._tools:
+            raise UnboundedCall(what=f"a reference to the tool {name!r}, which the request does not define", param=path)
+        if name not in self._definitions:
+            self._definitions[name] = _definition_tokens(self._tools[name])
+        self.argument_tokens += self._definitions[name]
 
     def _read_image(self, block: dict[str, Any], path: str) -> None:
         source = table(block, "source")

@@ -48,6 +48,7 @@ def openai_refusal(on: Stage, worker: Worker, **call: Any) -> tuple[openai.APISt
 
 
 def test_a_call_over_the_budget_is_one_request_and_a_rate_limit_error(on: Stage) -> None:
+    """J5, J6: what clients look for is there, and the class is the documented one."""
     worker = on.worker("0.05")
     spend_all(on, worker)
     before = on.fake.stats()["requests"]
@@ -61,6 +62,7 @@ def test_a_call_over_the_budget_is_one_request_and_a_rate_limit_error(on: Stage)
 
 
 def test_the_refusal_says_everything_in_exact_numbers(on: Stage) -> None:
+    """J5, J6, J7: the budget by scope and name, the reset in body and header, and all of it in the message."""
     worker = on.worker("0.05")
     spend_all(on, worker)
     error, _ = openai_refusal(on, worker, max_tokens=1000)
@@ -77,6 +79,8 @@ def test_the_refusal_says_everything_in_exact_numbers(on: Stage) -> None:
     assert datetime.fromisoformat(awx["resets_at"]) > timezone.now()
     assert worker.agent.name in body["message"]
     assert "$0.05" in body["message"]
+    assert "spent" in body["message"]
+    assert "resets" in body["message"]
 
 
 def test_a_refusal_is_a_row_of_the_book_and_moves_no_money(on: Stage) -> None:
@@ -160,6 +164,7 @@ def test_a_lower_limit_holds_for_the_very_next_call(on: Stage) -> None:
 
 
 def test_anthropic_clients_get_their_own_form(on: Stage) -> None:
+    """J8; tests/clients shows what Claude Code makes of it."""
     worker = on.worker("0.0001")
     with pytest.raises(anthropic.RateLimitError) as caught:
         on.anthropic_client(worker.key).messages.create(model="claude-haiku-4-5", max_tokens=1000, messages=MESSAGES)

@@ -281,3 +281,28 @@ def test_a_token_count_is_forwarded_as_it_is_and_is_free():
     assert messages.read_answer(request, b'{"input_tokens":5}').finished
     with pytest.raises(Refusal):
         messages.read_request(Route(messages.COUNT_TOKENS), b'{"messages":[]}', {})
+
+
+LOOK = {"name": "look", "description": "Looks ﷺ", "input_schema": {"type": "object"}, "defer_loading": True}
+
+
+def referring(*names: str):
+    references = [{"type": "tool_reference", "tool_name": name} for name in names]
+    return block(type="tool_result", tool_use_id="t", content=references)
+
+
+def test_each_reference_to_a_tool_holds_its_whole_definition_once_more():
+    beta = {"anthropic-beta": "advanced-tool-use-2025-11-20"}
+    plain, once, thrice = (
+        messages.prepare(read(beta, tools=[LOOK], messages=referring(*names)), OPUS)
+        for names in ((), ("look",), ("look",) * 3)
+    )
+    definition = len(orjson.dumps(LOOK)) + 30 + 6 * 2 + 2 * 3  # bytes, growth of U+FDFA, JSON nodes, escapes
+    for outgoing, references in ((once, 1), (thrice, 3)):
+        hidden = outgoing.bound(1).input_tokens - len(outgoing.body)
+        assert hidden == plain.bound(1).input_tokens - len(plain.body) + references * definition
+
+
+def test_a_reference_to_a_tool_that_the_request_does_not_define_is_refused():
+    with pytest.raises(UnboundedCall, match="look"):
+        read(messages=referring("look"))
