@@ -103,7 +103,7 @@ def test_a_response_over_the_budget_is_one_request_and_a_rate_limit_error(on: St
 
 
 def test_five_retrievals_of_one_response_are_one_charge(on: Stage) -> None:
-    """B13: retrieve bills nothing."""
+    """Scenario B13: retrieve bills nothing."""
     worker = on.worker()
     client = on.openai_client(worker.key)
     made, headers = create(on, worker)
