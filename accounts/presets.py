@@ -9,6 +9,9 @@ from types import MappingProxyType
 
 CAP_FIELDS = ("max_tokens", "max_completion_tokens")
 _TEXT = frozenset({"chat", "completions", "embeddings"})
+_KEPT = frozenset({"response", "response_items", "input_tokens"})  # what belongs to answers that a provider keeps
+_RESPONSES = frozenset({"responses"}) | _KEPT
+_WHOLE = _TEXT | _RESPONSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Preset:
     key_header: str = ""
     needs_key: bool = True
     key_page: str = ""
-    serves: frozenset[str] = _TEXT
+    serves: frozenset[str] = _WHOLE
     cap_field: str = "max_tokens"
     takes_stream_options: bool = True
     reports_cost: bool = False
@@ -47,6 +50,11 @@ class Preset:
     bills_errors: bool = False
     template_tokens: int = 512
     has_deployments: bool = False
+
+    @property
+    def serves_by_deployment(self) -> frozenset[str]:
+        """The endpoints that stand below a deployment's path."""
+        return self.serves & _TEXT
 
     @property
     def shown_url(self) -> str:
@@ -68,7 +76,7 @@ _ROWS = (
         refused_fields=frozenset({"models", "plugins", "route", "preset"}),
     ),
     Preset(
-        "groq", "Groq", "https://api.groq.com/openai/v1", prices="groq", serves=frozenset({"chat"}),
+        "groq", "Groq", "https://api.groq.com/openai/v1", prices="groq", serves=frozenset({"chat"}) | _RESPONSES,
         key_page="https://console.groq.com/keys", cap_field="max_completion_tokens",
         refused_models=("compound*", "*/compound*"), refused_fields=frozenset({"compound_custom"}),
     ),
@@ -81,11 +89,14 @@ _ROWS = (
         key_page="https://platform.deepseek.com/api_keys",
     ),
     Preset(
-        "xai", "xAI", "https://api.x.ai/v1", prices="xai", reports_cost=True, serves=frozenset({"chat"}),
+        "xai", "xAI", "https://api.x.ai/v1", prices="xai", reports_cost=True, serves=frozenset({"chat"}) | _RESPONSES,
         template_tokens=2_048,
         key_page="https://console.x.ai/", refused_fields=frozenset({"deferred"}),
     ),
-    Preset("together", "Together", "https://api.together.xyz/v1", key_page="https://api.together.ai/settings/api-keys"),
+    Preset(
+        "together", "Together", "https://api.together.xyz/v1", serves=_TEXT,
+        key_page="https://api.together.ai/settings/api-keys",
+    ),
     Preset("vllm", "vLLM", example="http://127.0.0.1:8000/v1", needs_key=False),
     Preset("ollama", "Ollama", example="http://127.0.0.1:11434/v1", needs_key=False),
     OTHER,

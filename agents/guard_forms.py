@@ -28,9 +28,10 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
         (
             ("allowed_models", "hosted_tools"),
             ("max_output_tokens", "max_input_tokens", "max_ceiling_pico"),
-            ("clamp_output", "required_headers"),
+            ("default_output", "clamp_output", "required_headers"),
         ),
     ),
+    ("Refusals", "What clients are told when a budget is used up.", (("refusal_status",),)),
     (
         "How many", "So that a mistake is slow before it is dear.",
         (("calls_per_minute", "tokens_per_minute"), ("max_parallel", "pacing_seconds")),
@@ -80,6 +81,10 @@ class GuardsForm(EditForm):
         required=False, label="Cost at most, in US dollars",
         help_text="What one call can cost in the worst case. Empty: what the budgets leave.",
     )  # fmt: skip
+    default_output = _number(
+        "Output tokens where a call names none",
+        "The bound that is added then: at most so many, and what the budget buys.",
+    )
     clamp_output = forms.ChoiceField(
         label="An output bound that does not fit",
         choices=[("no", "Refuse the call"), ("yes", "Lower it to what fits")],
@@ -93,6 +98,11 @@ class GuardsForm(EditForm):
         label="Calls must name",
         choices=[("", "Nothing"), ("session", "Their session"), ("user", "Their user"), ("session user", "Both")],
         required=False, help_text="In X-AWX-Session-ID and X-AWX-User-ID; without it they are refused.",
+    )  # fmt: skip
+
+    refusal_status = forms.TypedChoiceField(
+        label="Status", coerce=int, choices=[("429", "429 Too Many Requests"), ("402", "402 Payment Required")],
+        help_text="402 for clients that try every 429 again, whatever it says: CrewAI and LlamaIndex do.",
     )  # fmt: skip
 
     calls_per_minute = _number("Calls per minute", "Empty: no limit.", empty=True)
@@ -144,7 +154,7 @@ class GuardsForm(EditForm):
     def changes(self) -> dict[str, Any]:
         """What differs from the guards as they are, by their field names."""
         read = {name: _READ[name](value) if name in _READ else value for name, value in self.cleaned_data.items()}
-        return {name: value for name, value in read.items() if value != getattr(self.guards, name)}
+        return {name: value for name, value in read.items() if value != self.guards.value_of(name)}
 
     @property
     def faulty(self) -> list[forms.BoundField]:
@@ -198,7 +208,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 
 def _typed(guards: Guards) -> dict[str, str]:
     """Guards as the page's fields want them."""
-    typed = {name: _plain(getattr(guards, name)) for name in GuardsForm.base_fields}
+    typed = {name: _plain(guards.value_of(name)) for name in GuardsForm.base_fields}
     models, tools, seconds = guards.allowed_models, guards.hosted_tools, guards.cache_seconds
     typed["allowed_models"] = "" if models is None else "\n".join(models) or NO_MODEL
     typed["hosted_tools"] = "\n".join(f"{name}={cap}" for name, cap in sorted(tools.items()))

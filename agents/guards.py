@@ -9,7 +9,7 @@ from django.db import transaction
 
 from accounts.models import AuditEntry
 from agents import budgets
-from agents.models import Budget, Guards, RuleMode, Scope, Unit, Window
+from agents.models import AGENT_FIELDS, Budget, Guards, RuleMode, Scope, Unit, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +28,15 @@ def set_guards(agent: Agent, changes: Mapping[str, Any], by: User | None) -> Gua
     """
     budgets.touch_agent(agent.pk)
     guards = Guards.of(agent)
-    before = {name: getattr(guards, name) for name in changes}
+    before = {name: guards.value_of(name) for name in changes}
+    own = {name: value for name, value in changes.items() if name in AGENT_FIELDS}
     for name, value in changes.items():
-        setattr(guards, name, value)
-    _check(guards, changes)
+        setattr(agent if name in own else guards, name, value)
+    _check(guards)
     guards.save()
+    if own:
+        agent.clean_fields(exclude=[field.name for field in agent._meta.fields if field.name not in own])
+        agent.save(update_fields=list(own))
     _count_parallel(agent, guards.max_parallel)
     if guards.session_mode == RuleMode.BLOCK:
         budgets.ensure_meter(agent.pk, Scope.SESSION, Unit.CALLS, Window.SESSION)
@@ -44,7 +48,7 @@ def set_guards(agent: Agent, changes: Mapping[str, Any], by: User | None) -> Gua
     return guards
 
 
-def _check(guards: Guards, changes: Mapping[str, Any]) -> None:
+def _check(guards: Guards) -> None:
     guards.clean_fields()
     if any(header not in HEADERS for header in guards.required_headers):
         raise ValidationError({"required_headers": f"Choose among {', '.join(HEADERS)}."})

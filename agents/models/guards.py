@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -18,6 +18,10 @@ class RuleMode(models.TextChoices):
     OFF = "off", "Off"
     WARN = "warn", "Warn"
     BLOCK = "block", "Block"
+
+
+# Set beside the guards, and kept with the agent.
+AGENT_FIELDS = ("default_output", "refusal_status")
 
 
 class Guards(models.Model):
@@ -75,7 +79,15 @@ class Guards(models.Model):
     @classmethod
     def of(cls, agent: Agent) -> Guards:
         """The agent's guards; the defaults where it has none of its own yet."""
-        return cls.objects.filter(agent=agent).first() or cls(agent=agent)
+        guards = cls.objects.filter(agent=agent).first() or cls()
+        guards.agent = agent
+        return guards
+
+    def value_of(self, name: str) -> Any:
+        """A guard's value, also of those that the agent's own row keeps; without an agent the usual one."""
+        if name not in AGENT_FIELDS:
+            return getattr(self, name)
+        return Agent._meta.get_field(name).get_default() if self.agent_id is None else getattr(self.agent, name)
 
 
 class GuardRule(models.TextChoices):

@@ -28,7 +28,7 @@ def custom_provider(name: str, preset: str, options: Mapping[str, Any], *, upstr
         name,
         {Dialect.OPENAI: DEPLOYMENT_PATH if api_version else ""},
         _traits(known, options, deployments),
-        {Dialect.OPENAI: known.serves},
+        {Dialect.OPENAI: known.serves_by_deployment if api_version else known.serves},
         query=urlencode({"api-version": api_version}) if api_version else "",
         prices=known.prices,
         deployments=deployments,

@@ -7,7 +7,7 @@ import pytest
 from accounts.models import AuditEntry
 from agents import guards
 from agents.guard_forms import GuardsForm, told
-from agents.models import Guards, RuleMode
+from agents.models import AGENT_FIELDS, Guards, RuleMode
 from agents.money import PICO_PER_USD as USD
 from tests import cast
 from tests.agents.pages_house import browser
@@ -37,6 +37,8 @@ SET: list[tuple[str, str, Any]] = [
     ("max_input_tokens", "100000", 100_000),
     ("max_ceiling_pico", "0.25", USD // 4),
     ("max_ceiling_pico", "0", 0),
+    ("default_output", "4096", 4096),
+    ("refusal_status", "402", 402),
     ("clamp_output", "yes", True),
     ("hosted_tools", "web_search=3\nweb_fetch = 10", {"web_search": 3, "web_fetch": 10}),
     ("required_headers", "session user", ["session", "user"]),
@@ -71,15 +73,17 @@ def test_a_member_sets_each_guard_and_nothing_else_moves(field: str, typed: str,
     guards.set_guards(alice.agent, {"calls_per_minute": 7, "clamp_output": False, "max_input_tokens": 9}, None)
     page = posted(cast.bob(alice), {field: typed})
     assert "hold from the next call on" in page
-    assert getattr(of(alice), field) == kept
+    alice.agent.refresh_from_db()
+    assert of(alice).value_of(field) == kept
     expected = {"calls_per_minute": 7, "clamp_output": False, "max_input_tokens": 9} | {field: kept}
     for name in GuardsForm.base_fields:
-        assert getattr(of(alice), name) == expected.get(name, getattr(Guards(), name)), name
+        assert of(alice).value_of(name) == expected.get(name, Guards().value_of(name)), name
     assert list(AuditEntry.objects.filter(action="guards.set").latest("at").details) == [field]
 
 
 def test_every_field_of_the_guards_is_on_the_page() -> None:
-    assert {field.name for field in Guards._meta.get_fields()} - {"agent"} == set(GuardsForm.base_fields)
+    columns = {field.name for field in Guards._meta.get_fields()} - {"agent"}
+    assert columns | set(AGENT_FIELDS) == set(GuardsForm.base_fields)
     alice = cast.alice()
     form = shown_form(browser(alice).get(page_of(alice)).content.decode(), page_of(alice))
     assert set(form) == set(GuardsForm.base_fields)
@@ -118,7 +122,8 @@ def test_an_empty_field_takes_the_limit_away() -> None:
 
 
 NUMBERS = [
-    "max_output_tokens", "max_input_tokens", "calls_per_minute", "tokens_per_minute", "max_parallel", "pacing_seconds",
+    "default_output", "max_output_tokens", "max_input_tokens", "calls_per_minute", "tokens_per_minute", "max_parallel",
+    "pacing_seconds",
     "repeat_count", "repeat_minutes", "session_calls", "busy_hours", "cool_down_minutes", "retry_percent",
     "bloat_calls",
 ]  # fmt: skip

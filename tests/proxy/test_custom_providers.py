@@ -71,6 +71,26 @@ def test_a_call_costs_what_the_provider_bills_at_the_organisations_rate(on: Stag
         assert b'"usage"' not in answer.content
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_is_one_row_and_one_charge_also_where_openai_does_not_answer(on: Stage, stream: bool) -> None:
+    """Scenarios B12 and B13: not bridged to a chat, and free to read again."""
+    worker = on.worker()
+    asked = {"model": MODEL, "max_output_tokens": 30, "input": "Hello [[tokens_in=40 tokens_out=20]]", "stream": stream}
+    answer = on.post(worker.key, "/v1/responses", json=asked)
+    assert answer.status_code == 200
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (row.provider, row.endpoint, row.basis) == ("fast", "responses", "usage")
+    assert row.cost_pico == worker.spent_pico == on.fake.billed_pico() == 40 * 250_000 + 20 * 1_000_000
+    if not stream:
+        assert on.get(worker.key, f"/v1/responses/{answer.json()['id']}").status_code == 200
+    assert len(worker.calls()) == 1
+
+
+def test_an_older_azure_address_has_no_responses(on: Stage) -> None:
+    answer = on.post(on.worker().key, "/v1/responses", json={"model": "older/gpt-4o", "input": "Hello"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "unsupported_endpoint")
+
+
 @pytest.mark.parametrize(
     ("model", "path", "query", "usd"),
     [

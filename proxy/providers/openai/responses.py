@@ -11,7 +11,7 @@ from proxy.errors import Dialect
 from proxy.headers import check_betas
 from proxy.providers.fingerprints import facts_of
 from proxy.providers.openai import responses_checks as checks
-from proxy.providers.openai.chat_checks import tier_of
+from proxy.providers.openai.chat_checks import check_refused, tier_of
 from proxy.providers.openai.responses_items import hidden_input, items_of, system_contents
 from proxy.providers.openai.responses_stream import ResponseMeter, meter_answer
 from proxy.providers.openai.vision import image_tokens
@@ -72,13 +72,14 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
     body["model"] = target.model
     if request.endpoint.priced:
         request = _with_pinned(body, request, target)
-    sent = orjson.dumps(body)
-    images = image_tokens(target.model, request.hidden.images)
+    check_refused(body, target)
+    sent = orjson.dumps({**body, **target.added})
+    images = (target.traits.image_tokens or image_tokens)(target.model, request.hidden.images)
     return Outgoing(
         request=request,
         target=target,
         body=sent,
-        input_tokens=input_tokens(len(sent), request.hidden, images),
+        input_tokens=input_tokens(len(sent), request.hidden, images) + target.traits.template_tokens,
         cap_field=CAP_FIELD,
     )
 
