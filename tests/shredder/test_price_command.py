@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from agents.pricebook import current_book
 from shredder.management.commands.price import priced
 
-CASES = [
-    json.loads(line) for line in (Path(__file__).parents[1] / "data/metering_cases.jsonl").read_text().splitlines()
-]
+CASES_FILE = Path(__file__).parents[1] / "data/metering_cases.jsonl"
+CASES = [json.loads(line) for line in CASES_FILE.read_text().splitlines()]
 GOOD = {
     "id": "a",
     "provider": "openai",
@@ -105,3 +104,12 @@ def test_what_cannot_be_priced_is_named_and_never_free(change: dict[str, Any]) -
 def test_context_may_be_left_out() -> None:
     case = {name: value for name, value in GOOD.items() if name != "context"}
     assert priced(json.dumps(case).encode(), current_book())["cost_usd"] == "0.003500"
+
+
+def test_lines_may_stand_in_a_file() -> None:
+    stdout = StringIO()
+    call_command("price", str(CASES_FILE), stdout=stdout)
+    answers = [json.loads(line) for line in stdout.getvalue().splitlines()]
+    assert [answer["cost_usd"] for answer in answers] == [case["expected_cost_usd"] for case in CASES]
+    with pytest.raises(CommandError, match="no-such-file"):
+        call_command("price", "no-such-file")

@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import orjson
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agents.money import usd_exact
 from agents.pricebook import PriceBook, UnpricedModel, current_book
@@ -20,10 +20,23 @@ class Command(BaseCommand):
     requires_system_checks = ()
     requires_migrations_checks = False
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", nargs="?", help="the lines; standard input where none is named")
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["file"] is None:
+            self._price(sys.stdin.buffer)
+            return
+        try:
+            with open(options["file"], "rb") as lines:
+                self._price(lines)
+        except OSError as error:
+            raise CommandError(f"{options['file']}: {error.strerror}") from error
+
+    def _price(self, lines: Iterable[bytes]) -> None:
         book = current_book()
         try:
-            for line in sys.stdin.buffer:
+            for line in lines:
                 if line.strip():
                     self.stdout.write(orjson.dumps(priced(line, book)).decode())
             sys.stdout.flush()
