@@ -14,6 +14,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import time_machine
+
 from accounts.ids import uuid7
 from accounts.models import User
 from agents import budgets, corrections
@@ -218,7 +220,9 @@ class Walk:
         )  # fmt: skip
         agent = self.random.choice(self.agents) if within else None
         try:
-            await in_thread(budgets.create_budget, self.house.organization, agent, terms, None)
+            # Python dates it, and by the real year, which may lie before the walk's, it would have no past to count.
+            with time_machine.travel(self.now()):
+                await in_thread(budgets.create_budget, self.house.organization, agent, terms, None)
         except BadBudget as error:
             assert error.field == "window", error  # noqa: PT017 (there is one already)
 
