@@ -131,6 +131,21 @@ def test_a_stream_of_groq_tells_its_usage_in_its_own_place() -> None:
     assert cost_of(target, meter.finish()) == (420_000_000, ())
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_groqs_own_name_of_the_usual_tier_is_the_usual_price(stream: bool) -> None:
+    """Each of its answers names `on_demand`; as an unknown tier each would be charged at its ceiling."""
+    target = target_of("groq", "openai/gpt-oss-120b")
+    usage = {"prompt_tokens": 1000, "completion_tokens": 450, "total_tokens": 1450}
+    said = {"id": "x", "model": "openai/gpt-oss-120b", "choices": [], "usage": usage, "service_tier": "on_demand"}
+    if stream:
+        meter = chat.stream_meter(request_of(target, stream=True))
+        meter.feed(b"data: " + orjson.dumps(said) + b"\n\ndata: [DONE]\n\n")
+        metered = meter.finish()
+    else:
+        metered = chat.read_answer(request_of(target), orjson.dumps(said))
+    assert cost_of(target, metered) == (420_000_000, ())
+
+
 AZURE_FIRST = (
     b'data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":'
     b'[{"prompt_index":0,"content_filter_results":{"hate":{"filtered":false,"severity":"safe"}}}]}\n\n'
