@@ -129,6 +129,15 @@ def test_what_azures_filter_stops_is_charged_for_its_input(on: Stage) -> None:
     assert worker.held_pico == 0
 
 
+def test_what_azure_turns_away_by_its_form_costs_nothing(on: Stage) -> None:
+    worker = on.worker()
+    answer = ask(on, worker, "europe/gpt-4o-mini", "status=400 code=unsupported_parameter")
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
+    assert (row.basis, row.reason, row.cost_pico) == ("none", "provider_400", 0)
+    assert (worker.spent_pico, worker.held_pico) == (0, 0)
+
+
 def test_an_error_of_any_other_provider_costs_nothing(on: Stage) -> None:
     worker = on.worker()
     answer = ask(on, worker, MODEL, "status=400 code=content_filter")
