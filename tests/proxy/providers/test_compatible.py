@@ -276,12 +276,13 @@ def bound_of(target: Target, **size: int) -> int:
         ("openrouter", "openai/gpt-4o-mini", 2_833 + 4 * 5_667),
         ("azure", "prod-mini", 2_833 + 4 * 5_667),
         ("azure", "unmapped", 2_833 + 8 * 5_667),
+        ("azure", "llama", 74 * 75),
     ],
 )
 def test_an_image_is_bounded_by_the_dearest_way_in_which_the_model_may_read_it(
     preset: str, model: str, least: int
 ) -> None:
-    target = target_of(preset, model, deployments={"prod-mini": "gpt-4o-mini"})
+    target = target_of(preset, model, deployments={"prod-mini": "gpt-4o-mini", "llama": "Llama-4-Maverick-17B"})
     assert bound_of(target, width=1024, height=1024) >= least
 
 
@@ -291,6 +292,13 @@ def test_a_deployment_is_bounded_as_the_model_behind_it() -> None:
     one, other = (target_of("azure", name, deployments=deployments) for name in ("a", "gpt-4o"))
     assert bound_of(one, width=512, height=512) == 85 + 8 * 170
     assert bound_of(other, width=512, height=512) == 2_833 + 8 * 5_667
+
+
+@pytest.mark.parametrize("name", ["Llama-4-Maverick-17B", "mistral-medium-3", "grok-4"])
+def test_a_small_image_at_a_deployment_of_another_makers_model_may_be_scaled_up(name: str) -> None:
+    """Azure serves others' models, too: of one that is not OpenAI's, OpenAI's patches say nothing."""
+    target = target_of("azure", "prod", deployments={"prod": name})
+    assert bound_of(target, width=100, height=100) >= 4 * 1_601
 
 
 @pytest.mark.parametrize("preset", ["vllm", "together"])
