@@ -251,7 +251,9 @@ def _rejects_our_key(plan: Plan, status: int, body: bytes = b"") -> bool:
     """
     if plan.caller.own_key is not None:
         return False
-    bad_key = plan.target.traits.bad_key
+    bad_key, moderates = plan.target.traits.bad_key, plan.target.traits.moderates
+    if moderates and status == HTTPStatus.FORBIDDEN:
+        return False
     return status in KEY_REJECTED or (status == HTTPStatus.BAD_REQUEST and bool(bad_key) and bad_key in body)
 
 

@@ -29,13 +29,13 @@ def connected(whole_stage: Stage) -> Stage:
     older = Upstream(fake.url, "azure", {"deployments": {"gpt-4o": "gpt-4o"}, "api_version": "2024-10-21"})
     for name, key, upstream in (
         ("fast", PROVIDER_KEY, local), ("europe", PROVIDER_KEY, azure), ("older", PROVIDER_KEY, older),
-        ("stale", "sk-stale", local),
+        ("stale", "sk-stale", local), ("router", PROVIDER_KEY, Upstream(fake.openai_base_url, "openrouter")),
     ):  # fmt: skip
         credentials.connect(organization, name, key, by=user, upstream=upstream)
     credentials.connect(organization, "stale", PROVIDER_KEY, by=user, label="renewed", upstream=local)
     for provider, model, usd, out in (
         ("fast", MODEL, "0.25", "1"), ("fast", DEAR, "9000", "9000"),
-        ("fast", VAST, "1000", "0"), ("stale", "acme-free-7b", "0", "0"),
+        ("fast", VAST, "1000", "0"), ("router", "acme-routed-7b", "0.25", "1"), ("stale", "acme-free-7b", "0", "0"),
     ):  # fmt: skip
         prices = {"input_pico": parse_usd(usd), "output_pico": parse_usd(out)}
         rates.set_rate(CustomRate(organization=organization, provider=provider, model=model, **prices), by=user)
@@ -136,6 +136,16 @@ def test_what_azure_turns_away_by_its_form_costs_nothing(on: Stage) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
     assert (row.basis, row.reason, row.cost_pico) == ("none", "provider_400", 0)
     assert (worker.spent_pico, worker.held_pico) == (0, 0)
+
+
+def test_what_a_moderator_turns_away_says_nothing_about_the_key(on: Stage) -> None:
+    """OpenRouter's 403: one prompt must not have an admin told that the organisation's key is rejected."""
+    answer = ask(on, on.worker(), "router/acme-routed-7b", "status=403 code=content_policy_violation")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "content_policy_violation")
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (row.basis, row.reason, row.cost_pico) == ("none", "provider_403", 0)
+    refused = ask(on, on.worker(), f"fast/{MODEL}", "status=403")
+    assert (refused.status_code, settled(refused.headers["x-awx-call-id"]).reason) == (502, "provider_key_rejected")
 
 
 def test_an_error_of_any_other_provider_costs_nothing(on: Stage) -> None:
