@@ -92,6 +92,7 @@ def test_every_preset_fills_its_form_in(preset: Any) -> None:
     [
         ("name", "openai", "is taken"),
         ("name", "new", "is taken"),
+        ("name", "models", "is taken"),
         ("name", "Fast One", "a–z"),
         ("name", "a/b", "a–z"),
         ("name", "a" * 41, "40"),
@@ -211,6 +212,7 @@ def test_azure_has_deployments_and_an_api_version() -> None:
     ("field", "value", "says"),
     [
         ("deployments", "prod/4o = gpt-4o", "name = model"),
+        ("deployments", ".. = gpt-4o", "name = model"),
         ("deployments", "prod-4o =", "name = model"),
         ("deployments", "a = b\na = c", "twice"),
         ("api_version", "latest", "2024-10-21"),
