@@ -12,11 +12,18 @@ _DENIED = tuple(
     )
 )  # fmt: skip
 
-# Never dialled, whatever the operator allows: clouds tell their secrets there to whoever asks.
+# Never dialled, whatever the operator allows: clouds tell their secrets there to whoever asks. Most use the link's own
+# addresses; the others are those of Alibaba, Azure, Oracle, Amazon, Google and Scaleway.
 _METADATA = tuple(
     ip_network(name)
-    for name in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32")
-)
+    for name in (
+        "169.254.0.0/16", "fe80::/10", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",
+        "fd00:ec2::/32", "fd20:ce::254/128", "fd00:42::42/128",
+    )
+)  # fmt: skip
+# What stands before an IPv4 address in an IPv6 one: compatible, translated, NAT64.
+_PREFIXES = frozenset({0, 0xFFFF << 16, 0x64FF9B << 64})
+_LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
 
 
 class AddressRefused(Exception):
@@ -78,11 +85,11 @@ def _is_metadata(text: str) -> bool:
 
 
 def _carried(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address inside an IPv6 one: mapped, compatible, 6to4, NAT64."""
+    """The IPv4 address inside an IPv6 one: mapped, compatible, translated, 6to4, NAT64."""
     if address.ipv4_mapped is not None or address.sixtofour is not None:
         return address.ipv4_mapped or address.sixtofour
     value = int(address)
-    is_inside = value >> 32 in (0, 0x64FF9B << 64) and value > 0xFFFF
+    is_inside = (value >> 32 in _PREFIXES or address in _LOCAL_NAT64) and value > 0xFFFF
     return IPv4Address(value & 0xFFFFFFFF) if is_inside else None
 
 

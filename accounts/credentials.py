@@ -49,6 +49,10 @@ class KeyNeeded(Exception):
     """The stored key was for another origin, and must not be shown to this one."""
 
 
+class NameTaken(Exception):
+    """Somebody else connected a key under this name meanwhile."""
+
+
 def connect(
     organization: Organization,
     provider: str,
@@ -58,18 +62,22 @@ def connect(
     checked_at: datetime | None = None,
     label: str = "",
     upstream: Upstream | None = None,
+    new: bool = False,
 ) -> ProviderCredential:
     """Store or replace the organisation's key for a provider, encrypted.
 
     provider: one of PROVIDERS, or a custom provider's name, with its upstream; checked_at: when the provider last
     accepted this key, None if nobody asked. label: of a further key beside the usual one, for agents that are pinned
-    to it. The change is in force for the next call, through the policy version.
+    to it. new: it must not take another's place; raises NameTaken. The change is in force for the next call, through
+    the policy version.
     """
     with transaction.atomic():
-        organization = Organization.objects.select_for_update(no_key=True).get(id=organization.id)
-        credential, _ = ProviderCredential.objects.get_or_create(
+        _stand_still(organization)
+        credential, is_new = ProviderCredential.objects.get_or_create(
             organization=organization, provider=provider, label=label, defaults={"sealed_key": b"", "key_hint": ""}
         )
+        if new and not is_new:
+            raise NameTaken
         _place(credential, upstream)
         credential.sealed_key = seal(api_key, binding=_binding(credential))
         credential.key_hint = api_key[-4:]
@@ -84,13 +92,18 @@ def connect(
 
 
 def move(credential: ProviderCredential, upstream: Upstream, *, by: User | None) -> None:
-    """Change what a custom provider is, with the key that is there; raises KeyNeeded for another origin."""
-    if not same_origin(upstream.base_url, credential.base_url):
-        raise KeyNeeded
+    """Change what a custom provider is, with the key that is there.
+
+    Raises KeyNeeded for another origin, also where somebody else moved it or took it away since it was read.
+    """
     with transaction.atomic():
-        _place(credential, upstream)
-        credential.save(update_fields=["base_url", "preset", "options"])
-        _record_change(credential.organization, "credential.changed", credential, by)
+        _stand_still(credential.organization)
+        now = ProviderCredential.objects.filter(pk=credential.pk).first()
+        if now is None or not same_origin(upstream.base_url, now.base_url):
+            raise KeyNeeded
+        _place(now, upstream)
+        now.save(update_fields=["base_url", "preset", "options"])
+        _record_change(now.organization, "credential.changed", now, by)
 
 
 def upstream_of(credential: ProviderCredential) -> Upstream | None:
@@ -123,10 +136,12 @@ def organizations_with(api_key: str) -> list[Organization]:
 
 
 def disconnect(credential: ProviderCredential, *, by: User | None) -> None:
-    """Forget a provider's key; calls to that provider are refused from now on."""
+    """Forget a provider's key; calls to that provider are refused from now on. A second click changes nothing."""
     with transaction.atomic():
-        credential.delete()
-        _record_change(credential.organization, "credential.disconnected", credential, by)
+        _stand_still(credential.organization)
+        if ProviderCredential.objects.filter(pk=credential.pk).exists():
+            credential.delete()
+            _record_change(credential.organization, "credential.disconnected", credential, by)
 
 
 def note_rejection(
@@ -148,6 +163,11 @@ def open_credential(credential: ProviderCredential) -> OpenCredential:
     return OpenCredential(
         credential.id, credential.provider, credential.base_url, secret, credential.preset, credential.options
     )
+
+
+def _stand_still(organization: Organization) -> None:
+    """Let one change of an organisation's keys follow another; always the first lock, so that none waits in a ring."""
+    Organization.objects.select_for_update(no_key=True).get(id=organization.id)
 
 
 def _place(credential: ProviderCredential, upstream: Upstream | None) -> None:

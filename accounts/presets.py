@@ -30,6 +30,7 @@ class Preset:
     bills_errors: it charges for what it read also where it answers with an error.
     template_tokens: the most that it puts around a conversation and counts as input, prompts of its own included.
     has_deployments: clients name deployments, and the operator says which model each one is.
+    moderates: its 403 is about what was asked, not about the key.
     """
 
     slug: str
@@ -50,6 +51,7 @@ class Preset:
     bills_errors: bool = False
     template_tokens: int = 512
     has_deployments: bool = False
+    moderates: bool = False
 
     @property
     def serves_by_deployment(self) -> frozenset[str]:
@@ -73,7 +75,7 @@ _ROWS = (
         "openrouter", "OpenRouter", "https://openrouter.ai/api/v1", prices="openrouter", reports_cost=True,
         key_page="https://openrouter.ai/settings/keys", serves=frozenset({"chat"}), limits_price=True,
         refused_models=("openrouter/*", "*:online", "*@preset/*"),
-        refused_fields=frozenset({"models", "plugins", "route", "preset"}),
+        refused_fields=frozenset({"models", "plugins", "route", "preset"}), moderates=True,
     ),
     Preset(
         "groq", "Groq", "https://api.groq.com/openai/v1", prices="groq", serves=frozenset({"chat"}) | _RESPONSES,

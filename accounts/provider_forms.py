@@ -14,10 +14,11 @@ from accounts.forms import ProviderKeyForm
 from accounts.models import Organization, ProviderCredential
 from accounts.presets import CAP_FIELDS, Preset
 
-# Names that mean something else where a model's first segment or a page's address is read.
-RESERVED = frozenset({*PROVIDERS, "gemini", "sandbox", "awx", "new"})
+# Names that mean something else where a model's first segment or a page's address is read: Google's clients write
+# models/… and may bring a key of their own, which goes where the first segment says.
+RESERVED = frozenset({*PROVIDERS, "gemini", "models", "sandbox", "awx", "new"})
 DEPLOYMENTS_MAX = 100
-_DEPLOYMENT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DEPLOYMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")  # not only dots: it is a segment of a path
 _API_VERSION = re.compile(r"20\d\d-[01]\d-[0-3]\d(-preview)?")
 _PLAIN = {"autocomplete": "off", "spellcheck": "false"}
 _CAP_HELP = "The field in which it takes the most that a chat may answer."

@@ -100,25 +100,23 @@ def row_of(rate: CustomRate, *, output_limit: int | None = None) -> PriceRow:
 
 def listed_row(rate: CustomRate, now: datetime) -> PriceRow | None:
     """What the price list says of the same model now; None where it says nothing."""
-    provider, model = _listed_names(rate)
+    provider, model = names_in_list(rate.organization_id, rate.provider, rate.model)
     try:
         return current_book().row(provider, model, now)
     except UnpricedModel:
         return None
 
 
-def _listed_names(rate: CustomRate) -> tuple[str, str]:
-    """Under which names the price list has the model; a custom provider's kind says under which provider's."""
-    if rate.provider in PROVIDERS:
-        return rate.provider, rate.model
-    usual = ProviderCredential.objects.filter(
-        organization_id=rate.organization_id, provider=rate.provider, label=""
-    ).first()
+def names_in_list(organization_id: UUID, provider: str, model: str) -> tuple[str, str]:
+    """Under which names the price list has a provider's model; a custom provider's kind says under which provider's."""
+    if provider in PROVIDERS:
+        return provider, model
+    usual = ProviderCredential.objects.filter(organization_id=organization_id, provider=provider, label="").first()
     if usual is None:
-        return rate.provider, rate.model
+        return provider, model
     preset = preset_of(usual.preset)
     is_mapped = preset.has_deployments
-    return preset.prices, usual.options.get("deployments", {}).get(rate.model, "") if is_mapped else rate.model
+    return preset.prices, usual.options.get("deployments", {}).get(model, "") if is_mapped else model
 
 
 def example_pico(row: PriceRow) -> int | None:

@@ -86,7 +86,8 @@ def _calls(organization: Organization, rate: CustomRate, since: datetime) -> Que
     """Newest first, so that a rate that is wrong for today is put right for today first."""
     earlier = CustomRate.objects.filter(organization=organization, provider=rate.provider, model=rate.model)
     rows = [f"custom/{rate_id}" for rate_id in earlier.values_list("id", flat=True)]
-    named = Q(provider=rate.provider, model=rate.model) | Q(pricing__row__in=rows)
+    asked = [rate.model, f"{rate.provider}/{rate.model}"]  # where two providers have it, agents name theirs first
+    named = Q(provider=rate.provider, model__in=asked) | Q(pricing__row__in=rows)
     calls = Call.objects.filter(
         named, organization_id=organization.pk, seq=0, call_id__gte=uuid7(int(since.timestamp() * 1000)),
         reserved_at__gte=since, status=CallStatus.SETTLED, basis=Basis.USAGE, practice=False, pricing__has_key="row",

@@ -7,8 +7,11 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from uuid import UUID
 
+import orjson
+
 from agents import pricing
 from agents.ledger import CallEnd, Ledger
+from agents.ledger.terms import USD_PICO_MAX
 from agents.pricing import Circumstances, Usage
 from agents.pricing.custom import is_custom
 from proxy.admission import Admission
@@ -21,6 +24,11 @@ logger = logging.getLogger(__name__)
 # Usage that stands in columns of its own; the other buckets go to `pricing`.
 _COLUMNS = frozenset({"input", "cache_read", "cache_write", "cache_write_long", "output", "reasoning"})
 _PLAIN = Circumstances()
+# What a row keeps of a provider's words, which can be of any length and number.
+RAW_BYTES_MAX = 4_096
+UNKNOWN_KEYS_MAX = 20
+UNKNOWN_KEY_LENGTH_MAX = 80
+TOOL_CALLS_MAX = 2**15 - 1
 
 
 class Bill:
@@ -80,6 +88,9 @@ class Bill:
             settlement = self._price(usage, metered, miscounted=plan.counted and not bound_holds)
         except pricing.UnpricedFeature as error:
             return self.charge_ceiling(f"unpriced: {error.name}"[:40], metered, basis="estimated")
+        if settlement.cost_pico > USD_PICO_MAX:
+            # No call costs so much, and the book has no number for it.
+            return self.charge_ceiling("impossible_bill", metered, basis="estimated")
         if self._may_end():
             facts = _facts(metered, settlement, plan.ceiling_pico) | self._bound_facts
             self._settle(usage, metered, settlement.cost_pico, reason, settlement.row_id, facts)
@@ -91,12 +102,13 @@ class Bill:
         if not self._may_end():
             return plan.ceiling_pico
         metered = metered or Metered()
-        facts = ({"usage": metered.raw_usage} if metered.raw_usage else {}) | self._bound_facts
+        facts = _raw(metered) | self._bound_facts
         self._hand_over(
             self._ledger.settle,
             CallEnd(
                 basis=basis, cost_pico=plan.ceiling_pico, tokens=plan.tokens_max, reason=reason,
-                failed=basis == "worst_case", http_status=self.http_status, tool_call_count=metered.tool_call_count,
+                failed=basis == "worst_case", http_status=self.http_status,
+                tool_call_count=min(metered.tool_call_count, TOOL_CALLS_MAX),
                 served_model=_served(metered, plan.request.model), first_byte_ms=self._first_byte_ms,
                 duration_ms=self._elapsed_ms(), provider_request_id=self.provider_request_id,
                 facts=facts or None,
@@ -155,7 +167,7 @@ class Bill:
                 http_status=self.http_status,
                 reason=reason,
                 failed=bool(reason),
-                tool_call_count=metered.tool_call_count,
+                tool_call_count=min(metered.tool_call_count, TOOL_CALLS_MAX),
                 first_byte_ms=self._first_byte_ms,
                 duration_ms=self._elapsed_ms(),
                 provider_request_id=self.provider_request_id,
@@ -224,6 +236,8 @@ def _pricing(usage: Usage, circumstances: Circumstances, row_id: str) -> dict[st
         value = getattr(usage, bucket.name)
         if bucket.name not in _COLUMNS and value:
             kept[bucket.name] = _plain(value)
+    if usage.unknown_keys:
+        kept["unknown_keys"] = [key[:UNKNOWN_KEY_LENGTH_MAX] for key in usage.unknown_keys[:UNKNOWN_KEYS_MAX]]
     return kept
 
 
@@ -234,10 +248,16 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
 
 
+def _raw(metered: Metered) -> dict[str, object]:
+    """The usage as it came, where it is to be kept and not too long."""
+    if not metered.raw_usage:
+        return {}
+    size = len(orjson.dumps(metered.raw_usage))
+    return {"usage": metered.raw_usage} if size <= RAW_BYTES_MAX else {"usage_bytes": size}
+
+
 def _facts(metered: Metered, settlement: pricing.Settlement, ceiling_pico: int) -> dict[str, object]:
-    facts: dict[str, object] = {}
-    if metered.raw_usage is not None:
-        facts["usage"] = metered.raw_usage
+    facts = _raw(metered)
     if flags := [*metered.flags, *settlement.flags]:
         facts["flags"] = flags
     if settlement.cost_pico > ceiling_pico:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from agents import pricing, rates
@@ -117,7 +118,9 @@ class Prices:
         """
         rows = held_rows
         if not any(is_custom(row.row_id) for row in held_rows):
-            rows = self.book.settle_rows(listing.provider, listing.model, served_model, started_at, ended_at)
+            # None where a price ended just before the call, or began just after: only the ceiling looks around.
+            with suppress(NoRow):
+                rows = self.book.settle_rows(listing.provider, listing.model, served_model, started_at, ended_at)
         settlement = pricing.settle(rows, usage, circumstances, reserved_pico=ceiling_pico)
         if settlement.cost_pico > ceiling_pico and not miscounted:
             self._quarantined.add(_row_name(settlement.row_id, listing))

@@ -19,7 +19,7 @@ from proxy.guards.cache import Keeper
 from proxy.planning import Plan
 from proxy.process import PROVIDERS_PAGE, Process
 from proxy.providers import registry
-from proxy.providers.failures import Charge, charge_of
+from proxy.providers.failures import Charge, charge_of, was_unread
 from proxy.providers.shape import JSON_ARRAY, Basis, Metered, ModelRequest, StreamMeter
 from proxy.reply import Reply, cost_header
 from proxy.sending import ProviderAnswer, ask_provider, failure, headers_for_client, request_id
@@ -124,10 +124,9 @@ class _Pump:
         """The provider's own error: as it is, but for one about our key."""
         body, of_key = b"", _rejects_our_key(self._plan, answer.status)
         charge = charge_of(self._plan.target.traits, answer.status)
+        reason = f"provider_{answer.status}"
         if charge is Charge.CEILING:
-            self._bill.charge_ceiling(f"provider_{answer.status}")
-        elif charge is Charge.INPUT:
-            self._bill.charge_input(f"provider_{answer.status}")
+            self._bill.charge_ceiling(reason)
         try:
             if not of_key:
                 body = await answer.read_all(ANSWER_BYTES_MAX)
@@ -135,8 +134,12 @@ class _Pump:
         except CutOff as failed:
             raise failure(failed, self._plan, self._process.limits.time_outs) from failed
         finally:
-            if not self._bill.ended:
-                self._bill.void("provider_key_rejected" if of_key else f"provider_{answer.status}")
+            if charge is Charge.INPUT and was_unread(body):
+                charge = Charge.NOTHING
+            if charge is Charge.INPUT:
+                self._bill.charge_input(reason)
+            elif charge is Charge.NOTHING:
+                self._bill.void("provider_key_rejected" if of_key else reason)
         if of_key:
             raise _key_rejected(self._process, self._plan)
         headers = headers_for_client(answer)
@@ -248,7 +251,9 @@ def _rejects_our_key(plan: Plan, status: int, body: bytes = b"") -> bool:
     """
     if plan.caller.own_key is not None:
         return False
-    bad_key = plan.target.traits.bad_key
+    bad_key, moderates = plan.target.traits.bad_key, plan.target.traits.moderates
+    if moderates and status == HTTPStatus.FORBIDDEN:
+        return False
     return status in KEY_REJECTED or (status == HTTPStatus.BAD_REQUEST and bool(bad_key) and bad_key in body)
 
 

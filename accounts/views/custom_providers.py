@@ -1,5 +1,7 @@
 """Providers that an organisation connects itself: any address that speaks OpenAI's dialect (product.md W4)."""
 
+from contextlib import suppress
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,6 +19,7 @@ from accounts.provider_forms import CustomProviderForm, initial_of
 from accounts.vault import SealBroken
 
 _PAGE = "accounts/custom_provider.html"
+OVERTAKEN = "Somebody else changed this provider meanwhile. Look at what is there now, then try again."
 
 
 @sensitive_post_parameters("api_key")
@@ -56,7 +59,10 @@ def _answer(request: OrgRequest, form: CustomProviderForm, name: str = "") -> Ht
         name = name or form.cleaned_data["name"]
         check = check_custom(upstream, api_key or "")
         if action != "test" and check.may_be_stored(untested=action == "save_untested"):
-            return _store(request, form, upstream, name, check)
+            try:
+                return _store(request, form, upstream, name, check)
+            except (credentials.KeyNeeded, credentials.NameTaken):
+                form.add_error(None, OVERTAKEN)
     return render(request, f"{_PAGE}#check" if request.htmx else _PAGE, _context(form, name, check))
 
 
@@ -80,7 +86,9 @@ def _store(
     typed, existing = form.cleaned_data["api_key"], form.existing
     is_moved = existing is not None and not credentials.same_origin(upstream.base_url, existing.base_url)
     if existing is None or typed or is_moved:
-        credentials.connect(request.org, name, typed, by=request.user, checked_at=checked_at, upstream=upstream)
+        credentials.connect(
+            request.org, name, typed, by=request.user, checked_at=checked_at, upstream=upstream, new=existing is None
+        )
     else:
         credentials.move(existing, upstream, by=request.user)
     _move_others(request, name, upstream)
@@ -92,7 +100,7 @@ def _store(
 def _move_others(request: OrgRequest, name: str, upstream: Upstream) -> None:
     """The provider's further keys follow, but for those of another origin."""
     for other in ProviderCredential.objects.filter(organization=request.org, provider=name).exclude(label=""):
-        if credentials.same_origin(upstream.base_url, other.base_url):
+        with suppress(credentials.KeyNeeded):
             credentials.move(other, upstream, by=request.user)
 
 

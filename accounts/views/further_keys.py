@@ -38,7 +38,7 @@ def key_replace(request: OrgRequest, provider: str, credential_id: UUID) -> Http
     """Put another key in its place; the agents that are pinned to it stay so."""
     existing = get_object_or_404(_further(request, provider), id=credential_id)
     form = ProviderKeyForm(request.POST or None)
-    return _answer(request, provider, form, credentials.upstream_of(existing), existing=existing)
+    return _answer(request, provider, form, _upstream(request, provider), existing=existing)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -63,17 +63,20 @@ def _answer(
         check = check_key(provider, api_key) if upstream is None else check_custom(upstream, api_key)
         if action != "test" and check.may_be_stored(untested=action == "save_untested"):
             label = form.cleaned_data["label"] if existing is None else existing.label
-            return _store(request, provider, label, api_key, upstream, check)
+            try:
+                return _store(request, provider, label, api_key, upstream, check, new=existing is None)
+            except credentials.NameTaken:
+                form.add_error("label", f"A key called {label} is there already.")
     context = {"form": form, "provider": provider, "name": _title(provider), "existing": existing, "check": check}
     return render(request, f"{_PAGE}#check" if request.htmx else _PAGE, context)
 
 
 def _store(
-    request: OrgRequest, provider: str, label: str, api_key: str, upstream: Upstream | None, check: Check
+    request: OrgRequest, provider: str, label: str, api_key: str, upstream: Upstream | None, check: Check, *, new: bool
 ) -> HttpResponse:
     checked_at = timezone.now() if check.verdict is Verdict.ACCEPTED else None
     credentials.connect(
-        request.org, provider, api_key, by=request.user, checked_at=checked_at, label=label, upstream=upstream
+        request.org, provider, api_key, by=request.user, checked_at=checked_at, label=label, upstream=upstream, new=new
     )
     messages.success(request, f"The key {label} for {_title(provider)} is stored. Choose it on the page of an agent.")
     return redirect("accounts:providers")

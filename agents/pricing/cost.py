@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from agents.money import divide_up
+from agents.pricing.custom import is_custom
 from agents.pricing.rows import ONE, PriceRow, Rates, UnpricedFeature
 from agents.pricing.usage import TOKEN_BUCKETS, Circumstances, Usage
 
@@ -47,8 +48,8 @@ def settle(
 ) -> Settlement:
     """Price a call by the dearest of the rows that may apply to it (PriceBook.settle_rows).
 
-    The provider's own bill wins within two per cent of ours; beyond that the larger of the two counts, unless it is so
-    much larger that it must be in another unit (metering.md M7).
+    The provider's own bill wins within two per cent of ours; beyond that, and where the organisation set the price
+    itself, the larger of the two counts, unless it is so much larger that it must be in another unit (metering.md M7).
     reserved_pico, strict: a usage key that may be money and that we cannot price settles at no less
     than what was held, unless strict is off; it is flagged either way.
     """
@@ -62,7 +63,8 @@ def settle(
         differs = abs(cost - reported) > cost * PROVIDER_COST_TOLERANCE
         if differs:
             flags.append(FLAG_PROVIDER_COST)
-        cost = _with_providers(cost, reported) if differs else reported
+        least = cost if is_custom(dearest.row_id) else 0
+        cost = _with_providers(cost, reported) if differs else max(reported, least)
     if usage.unknown_keys:
         flags.append(FLAG_UNKNOWN_KEY)
         cost = max(cost, reserved_pico) if strict else cost

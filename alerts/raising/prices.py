@@ -28,8 +28,10 @@ def expiring_prices(at: datetime) -> Iterator[Alert]:
     Mark.move(MARK, at)
     book = current_book()
     used = HourlyUsage.objects.filter(hour__gte=at - USED_WITHIN, call_count__gt=0).order_by()
-    for organization_id, provider, model in used.values_list("organization_id", "provider", "model").distinct():
-        due = [end for end in endings(book, provider, model, at) if end.ends_at <= at + timedelta(days=SOON_DAYS)]
+    for organization_id, provider, asked in used.values_list("organization_id", "provider", "model").distinct():
+        model = asked.removeprefix(f"{provider}/")
+        ends = endings(book, *rates.names_in_list(organization_id, provider, model), at)
+        due = [end for end in ends if end.ends_at <= at + timedelta(days=SOON_DAYS)]
         if due and not _has_own(organization_id, provider, model):
             yield from (_alert(organization_id, provider, end, at) for end in due)
 

@@ -53,4 +53,5 @@ def _traits(preset: Preset, options: Mapping[str, Any], deployments: Mapping[str
         key_header=preset.key_header,
         refused_models=preset.refused_models,
         refused_fields=preset.refused_fields,
+        moderates=preset.moderates,
     )

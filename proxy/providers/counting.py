@@ -69,7 +69,7 @@ class Counts:
         return (*own, *(key for part in self._parts for key in part.unknown_keys()))
 
 
-def whole(value: object, key: str) -> int:
+def whole(value: object, key: str, *, most: int = COUNT_MAX) -> int:
     """A count as a provider may write it (5 or 5.0), not negative and not absurd."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -77,7 +77,7 @@ def whole(value: object, key: str) -> int:
         raise UsageUnreadable(key, "is not a whole number")
     if value < 0:
         raise UsageUnreadable(key, "is negative")
-    if value > COUNT_MAX:
+    if value > most:
         raise UsageUnreadable(key, "is too large to be true")
     return value
 

@@ -1,5 +1,6 @@
 """How many tokens an image can become at compatible providers, most of whose models are not OpenAI's."""
 
+import re
 from collections.abc import Mapping
 from math import ceil
 
@@ -12,6 +13,7 @@ TILED_TOKENS = 8_192
 PATCH_PIXELS = 14
 # OpenAI's dearest way to read an image, with and without a limit; a deployment that nobody mapped may have either.
 _DEAREST = ("gpt-4o-mini", "gpt-6")
+_OPENAIS = re.compile(r"(?:ft:)?(?:gpt-(?!oss)|chatgpt-|o[134](?![a-z0-9]))")
 
 
 def foreign_image_tokens(model: str, images: tuple[Image, ...]) -> int:
@@ -24,9 +26,15 @@ def foreign_image_tokens(model: str, images: tuple[Image, ...]) -> int:
 
 
 def deployed_image_tokens(model: str, images: tuple[Image, ...], *, deployments: Mapping[str, str]) -> int:
-    """The bound of all images of a deployment, by OpenAI's model behind it; raises UnboundedCall."""
-    names = (deployments[model],) if model in deployments else _DEAREST
-    return sum(max(image_tokens(name, (image,)) for name in names) for image in images)
+    """The bound of all images of a deployment, by the model behind it; raises UnboundedCall.
+
+    Some are not OpenAI's. One that nobody mapped may be anybody's.
+    """
+    behind = deployments.get(model, "")
+    if _OPENAIS.match(behind):
+        return image_tokens(behind, images)
+    names = (behind,) if behind else _DEAREST
+    return sum(max(_own(image), *(image_tokens(name, (image,)) for name in names)) for image in images)
 
 
 def _own(image: Image) -> int:

@@ -69,7 +69,8 @@ class Traits:
     OpenAI's. bad_key: what its 400 says when it means our key; empty where it answers 401 or 403. template_tokens:
     what it may put around a conversation unseen. takes_stream_options: False where it rejects that field. usage_of:
     in whose form it reports usage (usage.read_usage). limits_price: it is told the most that it may pay. key_header:
-    holds its key; empty: as the dialect has it. refused_models: patterns; refused_fields: names.
+    holds its key; empty: as the dialect has it. refused_models: patterns; refused_fields: names. moderates: its 403 is
+    about what was asked, not about the key.
     """
 
     cap_field: str = "max_tokens"
@@ -84,6 +85,7 @@ class Traits:
     key_header: str = ""
     refused_models: tuple[str, ...] = ()
     refused_fields: frozenset[str] = frozenset()
+    moderates: bool = False
 
 
 COMPATIBLE = Traits()

@@ -15,7 +15,9 @@ __all__ = ["UsageUnreadable", "ignored_cost", "read_usage"]
 
 Reader = Callable[[Mapping[str, Any], Mapping[str, Any]], Usage]
 
-TIER_NAMES = dict.fromkeys(("", "auto", "standard", "standard_only", "unspecified"), "default") | {"fast": "priority"}
+# What the usual tier is called: on_demand at Groq, which names it in every answer.
+_USUAL_TIERS = ("", "auto", "standard", "standard_only", "unspecified", "on_demand")
+TIER_NAMES = dict.fromkeys(_USUAL_TIERS, "default") | {"fast": "priority"}
 GEO_NAMES = {"": "global", "not_available": "global"}
 
 # Who states a bill, in a unit that we know; what anybody else calls cost is not money (metering.md M7).

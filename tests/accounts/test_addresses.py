@@ -50,6 +50,7 @@ def test_operator_may_allow_private_addresses() -> None:
 METADATA = """
 169.254.169.254 169.254.170.2 ::ffff:169.254.169.254 ::ffff:a9fe:aa02 fd00:ec2::254 fe80::1 fe80::a9fe:a9fe%eth0
 100.100.100.200 168.63.129.16 64:ff9b::a9fe:a9fe 2002:a9fe:a9fe::1 ::a9fe:a9fe
+fd20:ce::254 fd00:42::42 192.0.0.192 ::ffff:0:a9fe:a9fe 64:ff9b:1::a9fe:a9fe 64:ff9b:1:7::a9fe:a9fe
 """.split()  # noqa: SIM905 (a table reads better as text)
 
 

@@ -2,12 +2,18 @@ from importlib import import_module
 
 import pytest
 from django.apps import apps
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.credentials import (
+    KeyNeeded,
+    NameTaken,
+    Upstream,
     _binding,
     connect,
     disconnect,
     fingerprint_of,
+    move,
     open_credential,
     organizations_with,
 )
@@ -104,3 +110,60 @@ def test_a_key_for_another_address_is_filled_by_the_migration_with_its_own_bindi
     import_module("accounts.migrations.0002_fingerprints_and_new_agents").fill_fingerprints(apps, None)
 
     assert ProviderCredential.objects.get().fingerprint == fingerprint_of("sk-of-another-address-01")
+
+
+HERE, THERE = Upstream("https://llm.acme.example/v1", "other"), Upstream("https://llm.elsewhere.example/v1", "other")
+
+
+@pytest.mark.django_db
+def test_a_change_that_was_overtaken_leaves_the_newer_key_and_its_address_alone():
+    alice = cast.alice()
+    connect(alice.organization, "mine", SECRET, by=alice.user, upstream=HERE)
+    seen = ProviderCredential.objects.get()
+    connect(alice.organization, "mine", "sk-for-there-0001", by=alice.user, upstream=THERE)
+    with pytest.raises(KeyNeeded):
+        move(seen, Upstream(f"{HERE.base_url}/eu", "other"), by=alice.user)
+    now = ProviderCredential.objects.get()
+    assert (now.base_url, open_credential(now).api_key) == (THERE.base_url, "sk-for-there-0001")
+
+
+@pytest.mark.django_db
+def test_a_provider_that_was_disconnected_meanwhile_cannot_be_changed_or_disconnected_again():
+    alice = cast.alice()
+    connect(alice.organization, "mine", SECRET, by=alice.user, upstream=HERE)
+    first, second = ProviderCredential.objects.get(), ProviderCredential.objects.get()
+    disconnect(first, by=alice.user)
+    with pytest.raises(KeyNeeded):
+        move(second, HERE, by=alice.user)
+    disconnect(second, by=alice.user)
+    assert AuditEntry.objects.filter(action="credential.disconnected").count() == 1
+
+
+@pytest.mark.django_db
+def test_two_who_connect_a_provider_under_the_same_name_do_not_overwrite_each_other():
+    alice = cast.alice()
+    connect(alice.organization, "mine", SECRET, by=alice.user, upstream=HERE, new=True)
+    with pytest.raises(NameTaken):
+        connect(alice.organization, "mine", "sk-second-0002", by=alice.user, upstream=THERE, new=True)
+    assert open_credential(ProviderCredential.objects.get()).api_key == SECRET
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", ["connect", "move", "disconnect"])
+def test_every_change_of_a_key_locks_the_organisation_before_anything_else(change):
+    """Two changes that took their locks in different orders would wait for each other, and one would be a 500."""
+    alice = cast.alice()
+    credential = connect(alice.organization, "mine", SECRET, by=alice.user, upstream=HERE)
+    with CaptureQueriesContext(connection) as queries:
+        match change:
+            case "connect":
+                connect(alice.organization, "mine", SECRET, by=alice.user, upstream=HERE)
+            case "move":
+                move(credential, HERE, by=alice.user)
+            case _:
+                disconnect(credential, by=alice.user)
+    locks = [
+        query["sql"] for query in queries if query["sql"].startswith(("UPDATE", "DELETE")) or " FOR " in query["sql"]
+    ]
+    assert 'FROM "organization"' in locks[0]
+    assert locks[0].endswith("FOR NO KEY UPDATE")

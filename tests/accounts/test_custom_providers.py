@@ -92,6 +92,7 @@ def test_every_preset_fills_its_form_in(preset: Any) -> None:
     [
         ("name", "openai", "is taken"),
         ("name", "new", "is taken"),
+        ("name", "models", "is taken"),
         ("name", "Fast One", "a–z"),
         ("name", "a/b", "a–z"),
         ("name", "a" * 41, "40"),
@@ -211,6 +212,7 @@ def test_azure_has_deployments_and_an_api_version() -> None:
     ("field", "value", "says"),
     [
         ("deployments", "prod/4o = gpt-4o", "name = model"),
+        ("deployments", ".. = gpt-4o", "name = model"),
         ("deployments", "prod-4o =", "name = model"),
         ("deployments", "a = b\na = c", "twice"),
         ("api_version", "latest", "2024-10-21"),
@@ -240,6 +242,40 @@ def test_a_further_key_is_added_replaced_and_disconnected() -> None:
     visitor.post("/settings/providers/fast/disconnect/")
     assert not ProviderCredential.objects.exists()
     assert AuditEntry.objects.filter(organization=alice.organization, target="fast (research)").exists()
+
+
+def test_a_further_key_that_is_replaced_goes_where_the_provider_is_now(asked: Any) -> None:
+    """Whoever left an address leaves it for good: a new key must not be shown there."""
+    _, visitor, _ = connected()
+    visitor.post("/settings/providers/fast/keys/new/", {"label": "research", "api_key": "gsk-research-1"})
+    moved = {name: TYPED[name] for name in ("cap_field", "takes_stream_options")}
+    visitor.post(
+        "/settings/providers/fast/", moved | {"base_url": "https://new.example.com/v1", "api_key": "gsk-new-1"}
+    )
+    further = ProviderCredential.objects.get(label="research")
+    assert (further.base_url, open_credential(further).api_key) == ("https://api.groq.com/openai/v1", "gsk-research-1")
+    assert "still at" in visitor.get("/settings/providers/").content.decode()
+    visitor.post(f"/settings/providers/fast/keys/{further.id}/", {"api_key": "gsk-research-2"})
+    further.refresh_from_db()
+    assert asked.seen[-1][0].base_url == "https://new.example.com/v1"
+    assert (further.base_url, open_credential(further).api_key) == ("https://new.example.com/v1", "gsk-research-2")
+    assert "still at" not in visitor.get("/settings/providers/").content.decode()
+
+
+def test_a_change_that_was_overtaken_is_told_and_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, visitor, _ = connected()
+
+    def slow(upstream: Upstream, api_key: str) -> Check:
+        there = Upstream("https://new.example.com/v1", "groq")
+        credentials.connect(alice.organization, "fast", "gsk-new-1", by=alice.user, upstream=there)
+        return Check(Verdict.ACCEPTED)
+
+    monkeypatch.setattr(custom_providers, "check_custom", slow)
+    same = {name: TYPED[name] for name in ("base_url", "cap_field", "takes_stream_options")}
+    page = visitor.post("/settings/providers/fast/", same)
+    assert (page.status_code, custom_providers.OVERTAKEN in page.content.decode()) == (200, True)
+    now = ProviderCredential.objects.get(provider="fast")
+    assert (now.base_url, open_credential(now).api_key) == ("https://new.example.com/v1", "gsk-new-1")
 
 
 def test_a_further_key_has_a_name_of_its_own() -> None:

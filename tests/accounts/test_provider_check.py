@@ -2,13 +2,16 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
+import httpx
 import pytest
 
-from accounts import addresses
+from accounts import addresses, outbound
 from accounts.credentials import Upstream
 from accounts.provider_check import Check, Verdict, check_custom, check_key
 
@@ -145,3 +148,56 @@ def test_the_address_that_was_checked_is_the_one_that_is_dialled(
     assert Provider.asked == [("/v1/models", f"rebinding.example:{provider}")]
     assert check_custom(upstream, GOOD_KEY).verdict is Verdict.UNKNOWN
     assert len(Provider.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "host", ["xn--strae-oqa.example", "xn--bcher-kva.example", "xn--a.example", "xn--zz-zz.example", "www.example"]
+)
+def test_a_name_in_plain_letters_is_asked_as_it_is_written(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Read as other letters and back, xn--strae-oqa is strasse: somebody else's name, who would be shown the key."""
+    asked: list[str] = []
+
+    def nowhere(name: str, port: int, **_: Any) -> Any:
+        asked.append(name)
+        raise socket.gaierror
+
+    monkeypatch.setattr("socket.getaddrinfo", nowhere)
+    assert check_custom(Upstream(f"https://{host}/v1", "other"), GOOD_KEY).verdict is Verdict.UNKNOWN
+    assert asked == [host]
+
+
+def test_a_name_in_plain_letters_is_the_one_that_tls_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def stream(self: httpx.AsyncClient, method: str, url: httpx.URL, **how: Any) -> Any:
+        sent.append(how)
+        raise httpx.ConnectError("nobody there")
+
+    monkeypatch.setattr(httpx.AsyncClient, "stream", stream)
+    monkeypatch.setattr(outbound, "resolve", lambda host, port, allow_private: ["203.0.113.7"])
+    check_custom(Upstream("https://xn--strae-oqa.example/v1", "other"), GOOD_KEY)
+    assert sent[0]["extensions"]["sni_hostname"] == sent[0]["headers"]["Host"] == "xn--strae-oqa.example"
+
+
+def test_an_answer_that_never_ends_holds_nobody_up(
+    provider: int, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time and the whole never does."""
+    monkeypatch.setattr(outbound, "TOTAL_SECONDS", 0.3)
+    listener = socket.create_server(("127.0.0.1", 0))
+    ended = Event()
+
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while not ended.wait(0.02):
+                connection.sendall(b"a")
+
+    Thread(target=drip, daemon=True).start()
+    began = monotonic()
+    check = check_custom(Upstream(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "other"), GOOD_KEY)
+    ended.set()
+    listener.close()
+    assert check.verdict is Verdict.UNKNOWN
+    assert monotonic() - began < 2

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.money import PICO_PER_USD, usd_exact
-from agents.pricing import Bound, Circumstances, PriceRow, UnpricedFeature, Usage, ceiling_pico, cost_pico
+from agents.pricing import Bound, Circumstances, PriceRow, UnpricedFeature, Usage, ceiling_pico, cost_pico, settle
 from agents.pricing.custom import custom_row, is_custom, rate_id_of
 
 RATE_ID = UUID("01936f00-0000-7000-8000-000000000001")
@@ -103,3 +103,20 @@ def test_no_cost_within_the_bound_is_above_the_ceiling(
     usage = Usage(input=fresh, cache_read=cached, cache_write=written, cache_write_long=written_long, output=output)
     bound = Bound(usage.total_input, output, cache_ttl_long=True)
     assert cost_pico(priced, usage, PLAIN) <= ceiling(priced, bound)
+
+
+@pytest.mark.parametrize(
+    ("reported_pico", "cost_pico", "flags"),
+    [
+        (0, 1_000_000_000, ("provider_cost_differs",)),
+        (980_000_000, 1_000_000_000, ()),
+        (1_000_000_000, 1_000_000_000, ()),
+        (1_020_000_000, 1_020_000_000, ()),
+        (1_020_000_001, 1_020_000_001, ("provider_cost_differs",)),
+    ],
+)
+def test_a_providers_own_bill_never_lowers_the_price_that_the_organisation_set(
+    reported_pico: int, cost_pico: int, flags: tuple[str, ...]
+) -> None:
+    said = settle([row(1)], Usage(input=1_000, provider_cost_pico=reported_pico), PLAIN)
+    assert (said.cost_pico, said.flags) == (cost_pico, flags)

@@ -103,6 +103,17 @@ def test_calls_by_the_list_are_priced_again_by_a_contracts_rate() -> None:
     assert cost_of(call) == 10**9
 
 
+def test_a_call_that_named_its_provider_before_the_model_is_one_of_the_models() -> None:
+    """Agents ask for openai/gpt-4o where two providers have it, and the book keeps what they asked for."""
+    alice = cast.alice()
+    listed = {"row": "openai/gpt-4o"}
+    call = used(alice, rate(alice, SLIP_USD), model="openai/gpt-4o", pricing=listed, cost_pico=3_250_000_000)
+    other = used(alice, rate(alice, SLIP_USD), model="else/gpt-4o", pricing=listed, cost_pico=3_250_000_000)
+    contract = rate(alice, 1, model="gpt-4o")
+    repricing.reprice(alice.organization, contract, timezone.now() - timedelta(days=1), by=alice.user)
+    assert (cost_of(call), cost_of(other)) == (10**9, 3_250_000_000)
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from accounts.credentials import Upstream, connect
 from accounts.ids import uuid7
 from agents import rates
 from agents.models import CallStatus, CustomRate, Guards, HourlyUsage, Mark, OwnerLease, RuleMode, database_now
@@ -201,11 +202,35 @@ def promised(noon: datetime, monkeypatch: pytest.MonkeyPatch) -> datetime:
     return until
 
 
-def used(person: Person, at: datetime, model: str = "gpt-test") -> None:
+def used(person: Person, at: datetime, model: str = "gpt-test", provider: str = "openai") -> None:
     HourlyUsage.objects.create(
-        organization_id=person.organization.id, agent_id=person.agent.id, provider="openai", model=model, hour=at,
+        organization_id=person.organization.id, agent_id=person.agent.id, provider=provider, model=model, hour=at,
         call_count=1,
     )  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("provider", "model", "listed"),
+    [("openai", "openai/gpt-test", "openai"), ("fast", "gpt-test", "groq"), ("fast", "fast/gpt-test", "groq"),
+     ("europe", "prod", "azure"), ("europe", "europe/prod", "azure")],
+)  # fmt: skip
+def test_a_price_that_ends_is_told_by_whichever_name_the_model_is_asked_for(
+    noon: datetime, monkeypatch: pytest.MonkeyPatch, provider: str, model: str, listed: str
+) -> None:
+    """A custom provider's models stand in the list under its kind's name, a deployment's under another model's."""
+    row = {"provider": listed, "recheck_after": (noon + 5 * DAY).isoformat()}
+    monkeypatch.setattr(prices, "current_book", lambda: a_book(row))
+    alice, charlie = cast.alice(), cast.charlie()
+    for name, preset, options in (("fast", "groq", {}), ("europe", "azure", {"deployments": {"prod": "gpt-test"}})):
+        upstream = Upstream("https://llm.acme.example/v1", preset, options)
+        connect(alice.organization, name, "sk-provider-0001", by=alice.user, upstream=upstream)
+    for person in (alice, charlie):
+        used(person, noon - DAY, model, provider)
+    raising.raise_alerts(noon)
+    told = [alert for alert in alerts(AlertKind.PRICE_EXPIRES) if alert.organization_id == alice.organization.id]
+    assert [alert.subject for alert in told] == [f"{provider}/gpt-test"]
+    assert len(alerts(AlertKind.PRICE_EXPIRES)) == (2 if provider == "openai" else 1)
 
 
 @pytest.mark.django_db

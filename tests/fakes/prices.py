@@ -16,6 +16,7 @@ TABLE: dict[str, tuple[str, str, str, str, str]] = {
     "gpt-6-luna": ("0.10", "0.01", "0.125", "0.25", "0.50"),
     "acme-support-70b": ("0.25", "0.25", "0.25", "0.25", "1"),  # ours, in no public price list
     "acme-free-7b": ("0", "0", "0", "0", "0"),
+    "acme-golden-1b": ("1000", "1000", "1000", "1000", "0"),
     "gpt-3.5-turbo-instruct": ("1.50", "1.50", "1.50", "1.50", "2"),
     "davinci-002": ("2", "2", "2", "2", "2"),
     "text-embedding-3-small": ("0.02", "0.02", "0.02", "0.02", "0"),

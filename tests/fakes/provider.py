@@ -369,6 +369,7 @@ def _told(usage: dict[str, Any], script: Script) -> dict[str, Any] | None:
         return None
     first = next(iter(usage))
     bent = {"negative": {first: -5}, "huge": {first: 10**15}, "text": {first: "many"}, "unknown": {"warp_tokens": 7}}
+    bent |= {"vast": {first: 10**10}, "heap": {f"{'warp_' * 20}{number}_tokens": 7 for number in range(5_000)}}
     if script.get("usage") == "missing":
         return {name: value for name, value in usage.items() if name != first}
     return usage | bent.get(str(script.get("usage")), {})

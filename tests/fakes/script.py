@@ -22,7 +22,7 @@ overrules the standing script.
     error_after=N       stream: an error event after N content chunks, then the end
     hang=1              bill, then never answer
     no_usage=1          leave usage out of the answer (it is billed all the same)
-    usage=negative|huge|text|missing|unknown   an impossible usage object (billed as usual)
+    usage=negative|huge|vast|text|missing|unknown|heap   an impossible usage object (billed as usual)
     bill=actual|ceiling|none    ceiling: input = bytes received + 64 at the
                         dearest rate, output = the request's bound; more than a counted bound allows
     tier=NAME model=NAME        the tier and model that the answer names

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from accounts import credentials
@@ -16,6 +17,7 @@ from tests.proxy.stage import PROVIDER_KEY, Stage, Worker, all_settled, settled
 
 MODEL = "acme-support-70b"
 DEAR = "gpt-6-luna"
+VAST = "acme-golden-1b"
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +29,13 @@ def connected(whole_stage: Stage) -> Stage:
     older = Upstream(fake.url, "azure", {"deployments": {"gpt-4o": "gpt-4o"}, "api_version": "2024-10-21"})
     for name, key, upstream in (
         ("fast", PROVIDER_KEY, local), ("europe", PROVIDER_KEY, azure), ("older", PROVIDER_KEY, older),
-        ("stale", "sk-stale", local),
+        ("stale", "sk-stale", local), ("router", PROVIDER_KEY, Upstream(fake.openai_base_url, "openrouter")),
     ):  # fmt: skip
         credentials.connect(organization, name, key, by=user, upstream=upstream)
     credentials.connect(organization, "stale", PROVIDER_KEY, by=user, label="renewed", upstream=local)
     for provider, model, usd, out in (
-        ("fast", MODEL, "0.25", "1"), ("fast", DEAR, "9000", "9000"), ("stale", "acme-free-7b", "0", "0"),
+        ("fast", MODEL, "0.25", "1"), ("fast", DEAR, "9000", "9000"),
+        ("fast", VAST, "1000", "0"), ("router", "acme-routed-7b", "0.25", "1"), ("stale", "acme-free-7b", "0", "0"),
     ):  # fmt: skip
         prices = {"input_pico": parse_usd(usd), "output_pico": parse_usd(out)}
         rates.set_rate(CustomRate(organization=organization, provider=provider, model=model, **prices), by=user)
@@ -126,6 +129,25 @@ def test_what_azures_filter_stops_is_charged_for_its_input(on: Stage) -> None:
     assert worker.held_pico == 0
 
 
+def test_what_azure_turns_away_by_its_form_costs_nothing(on: Stage) -> None:
+    worker = on.worker()
+    answer = ask(on, worker, "europe/gpt-4o-mini", "status=400 code=unsupported_parameter")
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
+    assert (row.basis, row.reason, row.cost_pico) == ("none", "provider_400", 0)
+    assert (worker.spent_pico, worker.held_pico) == (0, 0)
+
+
+def test_what_a_moderator_turns_away_says_nothing_about_the_key(on: Stage) -> None:
+    """OpenRouter's 403: one prompt must not have an admin told that the organisation's key is rejected."""
+    answer = ask(on, on.worker(), "router/acme-routed-7b", "status=403 code=content_policy_violation")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "content_policy_violation")
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (row.basis, row.reason, row.cost_pico) == ("none", "provider_403", 0)
+    refused = ask(on, on.worker(), f"fast/{MODEL}", "status=403")
+    assert (refused.status_code, settled(refused.headers["x-awx-call-id"]).reason) == (502, "provider_key_rejected")
+
+
 def test_an_error_of_any_other_provider_costs_nothing(on: Stage) -> None:
     worker = on.worker()
     answer = ask(on, worker, MODEL, "status=400 code=content_filter")
@@ -140,6 +162,33 @@ def test_a_failure_of_azures_is_charged_since_it_may_have_worked(on: Stage, mode
     row = settled(answer.headers["x-awx-call-id"])
     assert answer.status_code == 500
     assert row.cost_pico == (row.held_pico if charged else 0)
+
+
+def test_a_bill_beyond_what_any_call_can_cost_is_booked_as_its_ceiling(on: Stage) -> None:
+    """Ten million dollars are no number for the book: the row must not wait for the call to expire."""
+    worker = on.worker()
+    answer = ask(on, worker, VAST, "tokens_in=10 tokens_out=1 usage=vast")
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (answer.status_code, row.basis, row.reason) == (200, "estimated", "impossible_bill")
+    assert row.cost_pico == row.held_pico == worker.spent_pico > 0
+    assert worker.held_pico == 0
+    refused = ask(on, on.worker(), VAST)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "unpriced_model")
+
+
+def test_a_heap_of_strange_usage_fills_no_book(on: Stage) -> None:
+    """What a provider answers is anybody's text, and all organisations' rows travel together."""
+    answer = ask(on, on.worker(), MODEL, "usage=heap")
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (answer.status_code, row.basis, row.cost_pico) == (200, "usage", row.held_pico)
+    assert row.facts["flags"] == ["unknown_usage_key"]
+    assert len(orjson.dumps([row.facts, row.pricing])) < 6_000
+
+
+def test_more_tool_calls_than_a_row_counts_cost_no_fact(on: Stage) -> None:
+    answer = ask(on, on.worker(), MODEL, "tool_calls=40000 tokens_in=40 tokens_out=20")
+    row = settled(answer.headers["x-awx-call-id"])
+    assert (row.basis, row.reason, row.provider, row.tool_call_count) == ("usage", "", "fast", 2**15 - 1)
 
 
 def test_a_model_without_a_price_is_refused_with_the_page_that_gives_it_one(on: Stage) -> None:

@@ -1,7 +1,7 @@
 """What the upstream of one organisation bills wrongly takes no price away from another."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -63,3 +63,21 @@ def test_a_custom_provider_lists_the_books_models_or_its_deployments() -> None:
     azure = custom_provider("a", "azure", {"deployments": {"prod": "gpt-4o", "lost": "nobody-knows"}}, upstream="u")
     assert prices.models(azure) == ["prod"]
     assert prices.models(custom_provider("v", "vllm", {}, upstream="u")) == []
+
+
+@pytest.mark.parametrize("started_at", [AT, datetime(2026, 11, 24, 23, 59, 59, tzinfo=UTC)])
+def test_a_call_around_the_end_of_a_price_is_settled_by_what_its_ceiling_was_made_of(started_at: datetime) -> None:
+    """The ceiling looks a quarter of an hour around: a price may have ended, or not begun, at the call's own ends."""
+    row = {
+        "provider": "groq", "models": ["passing-70b"], "kind": "chat", "rates": {"input": "2", "output": "4"},
+        "since": "2026-11-20T12:10:00Z", "until": "2026-11-24T23:50:00Z",
+    }  # fmt: skip
+    prices = Prices(current_book().with_rows([row], version="passing"))
+    passing = custom_provider("fast", "groq", {}, upstream="u").target("passing-70b", Dialect.OPENAI)
+    around = timedelta(minutes=15)
+    held = prices.rows_between(passing, started_at - around, started_at + around)
+    settlement = prices.settle(
+        listing=passing.listing, served_model="passing-70b", held_rows=held, usage=Usage(input=1_000, output=10),
+        circumstances=Circumstances(), started_at=started_at, ended_at=started_at, ceiling_pico=10**12,
+    )  # fmt: skip
+    assert settlement.cost_pico == 1_000 * 2_000_000 + 10 * 4_000_000

@@ -261,6 +261,32 @@ def test_a_jump_of_a_hundred_or_a_price_of_nought_is_rejected_even_where_both_li
     assert (book() == made) is (status != 0)
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"input_cost_per_token": True},
+        {"input_cost_per_token": 1e308},
+        {"input_cost_per_token": 10**400},
+        {"search_context_cost_per_query": {"low": "dear"}},
+        {"search_context_cost_per_query": [1]},
+        {"file_search_cost_per_1k_calls": "much"},
+        {"mode": ["chat"]},
+    ],
+    ids=["flag", "beyond decimals", "beyond floats", "text", "no table", "fee", "kind"],
+)
+def test_whatever_shape_a_list_has_it_is_told_in_a_sentence_and_nothing_is_written(
+    lists: Lists, facts: dict[str, Any]
+) -> None:
+    """Scenario B21: what is in a list is anybody's; a traceback names neither the list nor what became of the book."""
+    made = book()
+    lists.write_litellm(litellm_with(**facts))
+    for action in ("check", "build"):
+        status, said = lists.run(action)
+        assert status == 2
+        assert "cannot be read" in said
+    assert book() == made
+
+
 def test_a_list_whose_code_fails_is_rejected(lists: Lists) -> None:
     """Scenario B21."""
     made = book()

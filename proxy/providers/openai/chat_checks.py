@@ -71,6 +71,7 @@ TIERS = {
     None: "default",
     "auto": "default",
     "default": "default",
+    "on_demand": "default",
     "flex": "flex",
     "priority": "priority",
     "fast": "priority",

@@ -9,6 +9,8 @@ from agents.pricing import Usage
 from proxy.providers.counting import Counts, UsageUnreadable, rest, whole
 
 PICO_PER_XAI_TICK = 100  # 10**10 ticks are a dollar
+DOLLARS_MAX = 10**6  # no call is so dear; also a bound for what the book can hold
+TICKS_MAX = DOLLARS_MAX * 10**10 - 1
 MS_PER_SECOND = 1000
 
 
@@ -203,7 +205,7 @@ def _provider_cost(usage: Mapping[str, Any]) -> int | None:
     """The provider's own bill in pico-dollars: xAI's ticks, or OpenRouter's dollars plus the upstream's."""
     ticks = usage.get("cost_in_usd_ticks")
     if ticks is not None:
-        return whole(ticks, "cost_in_usd_ticks") * PICO_PER_XAI_TICK
+        return whole(ticks, "cost_in_usd_ticks", most=TICKS_MAX) * PICO_PER_XAI_TICK
     if usage.get("cost") is None:
         return None
     cost_pico = _pico(usage["cost"], "cost")
@@ -215,7 +217,7 @@ def _provider_cost(usage: Mapping[str, Any]) -> int | None:
 
 
 def _pico(dollars: object, key: str) -> int:
-    if isinstance(dollars, bool) or not isinstance(dollars, int | float) or not 0 <= dollars < 10**6:
+    if isinstance(dollars, bool) or not isinstance(dollars, int | float) or not 0 <= dollars < DOLLARS_MAX:
         raise UsageUnreadable(key, "is not an amount of dollars")
     return ceil(Decimal(repr(dollars)) * 10**12)
 

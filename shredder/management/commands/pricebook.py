@@ -45,6 +45,9 @@ class Command(BaseCommand):
             raise CommandError(error.reason, returncode=2) from error
         except BrokenSource as error:
             raise CommandError(f"{error}. {KEPT}", returncode=2) from error
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # The lists are others' files; whatever shape they have is a fact about them.
+            raise CommandError(f"The lists cannot be read: {error!r}. {KEPT}", returncode=2) from error
         if broken:
             raise CommandError("\n".join(["The lists cannot be right:", *broken, KEPT]), returncode=2)
         sources = {"genai-prices": builder.genai.version, "litellm": builder.litellm.version}

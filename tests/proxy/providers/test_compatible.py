@@ -131,6 +131,21 @@ def test_a_stream_of_groq_tells_its_usage_in_its_own_place() -> None:
     assert cost_of(target, meter.finish()) == (420_000_000, ())
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_groqs_own_name_of_the_usual_tier_is_the_usual_price(stream: bool) -> None:
+    """Each of its answers names `on_demand`; as an unknown tier each would be charged at its ceiling."""
+    target = target_of("groq", "openai/gpt-oss-120b")
+    usage = {"prompt_tokens": 1000, "completion_tokens": 450, "total_tokens": 1450}
+    said = {"id": "x", "model": "openai/gpt-oss-120b", "choices": [], "usage": usage, "service_tier": "on_demand"}
+    if stream:
+        meter = chat.stream_meter(request_of(target, stream=True))
+        meter.feed(b"data: " + orjson.dumps(said) + b"\n\ndata: [DONE]\n\n")
+        metered = meter.finish()
+    else:
+        metered = chat.read_answer(request_of(target), orjson.dumps(said))
+    assert cost_of(target, metered) == (420_000_000, ())
+
+
 AZURE_FIRST = (
     b'data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":'
     b'[{"prompt_index":0,"content_filter_results":{"hate":{"filtered":false,"severity":"safe"}}}]}\n\n'
@@ -261,12 +276,13 @@ def bound_of(target: Target, **size: int) -> int:
         ("openrouter", "openai/gpt-4o-mini", 2_833 + 4 * 5_667),
         ("azure", "prod-mini", 2_833 + 4 * 5_667),
         ("azure", "unmapped", 2_833 + 8 * 5_667),
+        ("azure", "llama", 74 * 75),
     ],
 )
 def test_an_image_is_bounded_by_the_dearest_way_in_which_the_model_may_read_it(
     preset: str, model: str, least: int
 ) -> None:
-    target = target_of(preset, model, deployments={"prod-mini": "gpt-4o-mini"})
+    target = target_of(preset, model, deployments={"prod-mini": "gpt-4o-mini", "llama": "Llama-4-Maverick-17B"})
     assert bound_of(target, width=1024, height=1024) >= least
 
 
@@ -276,6 +292,13 @@ def test_a_deployment_is_bounded_as_the_model_behind_it() -> None:
     one, other = (target_of("azure", name, deployments=deployments) for name in ("a", "gpt-4o"))
     assert bound_of(one, width=512, height=512) == 85 + 8 * 170
     assert bound_of(other, width=512, height=512) == 2_833 + 8 * 5_667
+
+
+@pytest.mark.parametrize("name", ["Llama-4-Maverick-17B", "mistral-medium-3", "grok-4"])
+def test_a_small_image_at_a_deployment_of_another_makers_model_may_be_scaled_up(name: str) -> None:
+    """Azure serves others' models, too: of one that is not OpenAI's, OpenAI's patches say nothing."""
+    target = target_of("azure", "prod", deployments={"prod": name})
+    assert bound_of(target, width=100, height=100) >= 4 * 1_601
 
 
 @pytest.mark.parametrize("preset", ["vllm", "together"])

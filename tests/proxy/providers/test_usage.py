@@ -238,6 +238,17 @@ def test_a_bill_in_ticks_counts_on_responses_too():
     assert read_usage("xai", "responses", usage, {})[0].provider_cost_pico == 700
 
 
+@pytest.mark.parametrize("ticks", [10**10, 10**10 + 1, 10**16 - 1])
+def test_a_bill_in_ticks_may_be_more_than_a_dollar(ticks):
+    assert read_usage("xai", "chat", CHAT | {"cost_in_usd_ticks": ticks}, {})[0].provider_cost_pico == ticks * 100
+
+
+@pytest.mark.parametrize("ticks", [-1, 10**16, 0.5, True])
+def test_ticks_beyond_a_million_dollars_or_in_parts_are_no_bill(ticks):
+    with pytest.raises(UsageUnreadable):
+        read_usage("xai", "chat", CHAT | {"cost_in_usd_ticks": ticks}, {})
+
+
 @pytest.mark.parametrize(("audio", "cached", "audio_cached"), [(100, 40, 40), (60, 40, 0), (80, 40, 20), (100, 0, 0)])
 def test_what_gemini_does_not_tell_apart_is_cached_text_as_far_as_there_is_text(audio, cached, audio_cached):
     usage = {
