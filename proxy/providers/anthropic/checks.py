@@ -220,6 +220,8 @@ class _Blocks:
             self.argument_tokens += schema_tokens(block.get("input"))
         elif kind == "tool_reference":
             self._read_reference(required_word(block, "tool_name"), path)
+        elif kind in ("tool_addition", "tool_removal"):
+            self._read_change(kind, table(block, "tool"), path)
         elif kind == "image":
             self._read_image(block, path)
         elif kind == "document":
@@ -236,6 +238,13 @@ class _Blocks:
         if name not in self._definitions:
             self._definitions[name] = _definition_tokens(self._tools[name])
         self.argument_tokens += self._definitions[name]
+
+    def _read_change(self, kind: str, tool: dict[str, Any], path: str) -> None:
+        """A tool of the request, offered or withdrawn from here on; what is defined or found elsewhere is refused."""
+        if tool.get("type") != "tool_reference":
+            raise UnboundedCall(what=f"a {kind} without a reference to a tool of the request", param=path)
+        if kind == "tool_addition":
+            self._read_reference(required_word(tool, "name"), path)
 
     def _read_image(self, block: dict[str, Any], path: str) -> None:
         source = table(block, "source")
