@@ -132,9 +132,15 @@ def with_uses(tools: list[dict[str, Any]], uses: Mapping[str, int]) -> list[dict
 
 
 def is_flat_priced(model: str) -> bool:
-    """Whether the model takes inference_geo and has one price for every context length (4.6 and later)."""
+    """Whether the model is known to have one price for every context length (4.6 and later)."""
     version = _version(model)
     return version is not None and version >= FLAT_SINCE
+
+
+def takes_place(model: str) -> bool:
+    """Whether the model takes inference_geo (4.6 and later); one without a version in its name is a new one."""
+    version = _version(model)
+    return version is None or version >= FLAT_SINCE
 
 
 def image_tokens_max(model: str) -> int:

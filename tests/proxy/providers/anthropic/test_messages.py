@@ -169,6 +169,10 @@ def test_harmless_fields_pass_and_the_documented_changes_are_made():
         ("claude-opus-4-5-20251101", False),
         ("claude-3-haiku-20240307", False),
         ("claude-3-5-sonnet-latest", False),
+        ("claude-2.1", False),
+        ("claude-instant-1.2", False),
+        ("claude-mythos-preview", True),
+        ("claude-next", True),
     ],
 )
 def test_a_place_is_sent_only_to_models_that_take_one(model, takes_geo):
@@ -269,6 +273,7 @@ def test_betas_are_known_by_name_and_a_long_context_only_where_its_price_is_flat
     for headers, model in (
         ({"anthropic-beta": "compact-2026-01-12"}, "claude-opus-5-5"),
         ({"anthropic-beta": "context-1m-2025-08-07"}, "claude-sonnet-4-5"),
+        ({"anthropic-beta": "context-1m-2025-08-07"}, "claude-next"),
     ):
         with pytest.raises(UnpricedFeature) as caught:
             read(headers, model=model)
