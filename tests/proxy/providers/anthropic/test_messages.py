@@ -325,6 +325,13 @@ def test_a_token_count_is_forwarded_as_it_is_and_is_free():
         messages.read_request(Route(messages.COUNT_TOKENS), b'{"messages":[]}', {})
 
 
+@pytest.mark.parametrize("sent", [1, 1.5, True, "hi", {"a": 1}, None])
+def test_a_token_count_of_no_list_is_the_providers_to_refuse(sent):
+    body = orjson.dumps({"model": "claude-opus-5-5", "messages": sent})
+    request = messages.read_request(Route(messages.COUNT_TOKENS), body, {})
+    assert messages.prepare(request, OPUS).send() == body
+
+
 LOOK = {"name": "look", "description": "Looks ﷺ", "input_schema": {"type": "object"}, "defer_loading": True}
 
 
