@@ -185,7 +185,15 @@ def test_a_bill_that_cannot_be_read_is_refused_where_the_provider_is_known_to_st
 
 
 @pytest.mark.parametrize(
-    "usage", [{}, {"input_tokens": 1}, MESSAGE | {"cache_creation": {"ephemeral_1h_input_tokens": -2}}]
+    "usage",
+    [
+        {},
+        {"input_tokens": 1},
+        MESSAGE | {"cache_creation": {"ephemeral_1h_input_tokens": -2}},
+        MESSAGE | {"iterations": 1},
+        MESSAGE | {"iterations": [1]},
+        MESSAGE | {"iterations": [{"type": []} | MESSAGE]},
+    ],
 )
 def test_anthropic_reports_must_be_whole(usage):
     with pytest.raises(UsageUnreadable):
