@@ -53,7 +53,7 @@ SUSPICIOUS = re.compile(
     r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
     r"|video|media|file|document|container|server|conversation|thread|session|previous|prompt|compact|context|billing"
     r"|credit|geo|region|residency|agent|candidate|choices|quality|resolution|provider|preset|transform|ultra|mcp|web"
-    r"|advis|iteration|skill|memory|workspace|profile|budget|max_",
+    r"|advis|iteration|skill|memory|workspace|profile|budget|max_|beta|safeguard",
     re.IGNORECASE,
 )
 

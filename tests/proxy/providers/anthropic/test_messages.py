@@ -43,6 +43,9 @@ PRICE_MOVERS = {
     "multi_agent": 4,
     "advisor": {},
     "skills": ["x"],
+    "anthropic_beta": ["compact-2026-01-12"],
+    "betas": ["compact-2026-01-12"],
+    "safeguards": [{"type": "dangerous_tool_use"}],
 }
 
 
