@@ -58,6 +58,7 @@ SUSPICIOUS = re.compile(
 )
 
 TOOLS_TOKENS = 2_000  # the tool-use prompt; at most 804 are published
+FORMAT_TOKENS = 1_000  # the prompt that explains an output format beside its schema; its length is not published
 # Client tools that bring a schema of their own: tokens that the request does not show.
 TOOL_TOKENS = (
     (re.compile(r"bash_\d{8}"), 325),
@@ -163,9 +164,16 @@ def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
     return Hidden(
         media_bytes=reader.media_bytes,
         text_tokens=growth + reader.argument_tokens + sum(schema_tokens(schema) for schema in schemas if schema),
-        constant_tokens=(TOOLS_TOKENS if tools else 0) + sum(map(_tool_tokens, tools)),
+        constant_tokens=_prompt_tokens(body, tools),
         images=tuple(reader.images),
     )
+
+
+def _prompt_tokens(body: dict[str, Any], tools: list[dict[str, Any]]) -> int:
+    """What the provider writes before the conversation for tools and for a format of the answer."""
+    has_format = body.get("output_format") or table(body, "output_config").get("format")
+    own = (TOOLS_TOKENS if tools else 0) + (FORMAT_TOKENS if has_format else 0)
+    return own + sum(map(_tool_tokens, tools))
 
 
 def _definition_tokens(tool: dict[str, Any]) -> int:

@@ -143,6 +143,17 @@ def test_the_prompt_that_tools_bring_is_in_the_bound(tools, tokens):
     assert outgoing.bound(100).input_tokens > len(outgoing.body) + 64 + tokens
 
 
+FORMAT = {"type": "json_schema", "schema": {"type": "object"}}
+
+
+@pytest.mark.parametrize("fields", [{"output_config": {"format": FORMAT}}, {"output_format": FORMAT}])
+def test_the_prompt_that_explains_an_output_format_is_in_the_bound(fields):
+    outgoing = messages.prepare(read(**fields), OPUS)
+    assert outgoing.bound(100).input_tokens > len(outgoing.body) + 64 + 1_000
+    plain = messages.prepare(read(output_config={"effort": "high", "format": None}), OPUS)
+    assert plain.bound(100).input_tokens < len(plain.body) + 64 + 1_000
+
+
 def test_harmless_fields_pass_and_the_documented_changes_are_made():
     fields = {
         "system": [{"type": "text", "text": "be kind", "cache_control": {"type": "ephemeral"}}],
