@@ -32,12 +32,12 @@ def parse_usd(text: str) -> int:
     match = _AMOUNT.fullmatch(digits)
     if match is None or not any(match.groups()):
         raise InvalidAmount("Write the amount as a plain number of dollars, such as 5 or 12.50.")
-    whole, fraction = match[1] or "0", match[2] or ""
+    whole, fraction = match[1].lstrip("0"), match[2] or ""
     if len(fraction) > _PLACES:
         raise InvalidAmount("The amount has more than 12 decimal places.")
-    if len(whole.lstrip("0")) > len(str(AMOUNT_MAX_USD)):
+    if len(whole) > len(str(AMOUNT_MAX_USD)):
         raise _too_large()
-    pico = int(whole) * PICO_PER_USD + int(fraction.ljust(_PLACES, "0"))
+    pico = int(whole or "0") * PICO_PER_USD + int(fraction.ljust(_PLACES, "0"))
     if pico > AMOUNT_MAX_USD * PICO_PER_USD:
         raise _too_large()
     return pico

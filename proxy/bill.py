@@ -102,7 +102,7 @@ class Bill:
         if not self._may_end():
             return plan.ceiling_pico
         metered = metered or Metered()
-        facts = _raw(metered) | self._bound_facts
+        facts = raw_facts(metered) | self._bound_facts
         self._hand_over(
             self._ledger.settle,
             CallEnd(
@@ -248,16 +248,19 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _raw(metered: Metered) -> dict[str, object]:
-    """The usage as it came, where it is to be kept and not too long."""
+def raw_facts(metered: Metered) -> dict[str, object]:
+    """The usage as it came, where it is to be kept and neither too long nor nested too deep to be written."""
     if not metered.raw_usage:
         return {}
-    size = len(orjson.dumps(metered.raw_usage))
+    try:
+        size = len(orjson.dumps(metered.raw_usage))
+    except TypeError:
+        return {"usage_keys": [str(key)[:UNKNOWN_KEY_LENGTH_MAX] for key in metered.raw_usage][:UNKNOWN_KEYS_MAX]}
     return {"usage": metered.raw_usage} if size <= RAW_BYTES_MAX else {"usage_bytes": size}
 
 
 def _facts(metered: Metered, settlement: pricing.Settlement, ceiling_pico: int) -> dict[str, object]:
-    facts = _raw(metered)
+    facts = raw_facts(metered)
     if flags := [*metered.flags, *settlement.flags]:
         facts["flags"] = flags
     if settlement.cost_pico > ceiling_pico:

@@ -13,7 +13,7 @@ from proxy.errors.table import TABLE
 from proxy.guards import Turn
 from proxy.guards.cache import Keeper
 from proxy.incoming import Incoming
-from proxy.names import Names, limits, meter_of, read_names
+from proxy.names import Names, missing_meters, read_names
 from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
@@ -83,7 +83,7 @@ async def _admit(
     for _ in range(RELOADS_MAX + 1):
         if caller.paused:
             raise AgentPaused(agent=caller.agent_name)
-        if missing := [meter for meter in limits(names, caller) if meter_of(meter, caller) is None]:
+        if missing := missing_meters(names, caller):
             caller = incoming.caller = await process.keys.with_meters(incoming.claim, caller, missing)
         try:
             asked = await _plan(process, caller, route, request, names)

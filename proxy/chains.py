@@ -28,7 +28,7 @@ async def with_prior(process: Process, caller: Caller, route: Route, request: Mo
     """
     if not request.previous_id:
         return request
-    target = planning.choose_target(process.prices, caller, route, request.model)
+    target = planning.choose_target(process.prices, caller.with_own_key(request.model), route, request.model)
     prior = await find(process, caller, request.previous_id)
     if prior is None:
         raise UnboundedCall(what="this agent has no such response, or it was not noted", param=PARAM, hint=_HINT)

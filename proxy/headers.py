@@ -72,6 +72,7 @@ TO_CLIENT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 BETAS = frozenset(
     {
         "advanced-tool-use-2025-11-20",
+        "advisor-tool-2026-03-01",
         "claude-code-20250219",
         "oauth-2025-04-20",
         "cache-diagnosis-2026-04-07",
@@ -88,14 +89,20 @@ BETAS = frozenset(
         "interleaved-thinking-2025-05-14",
         "max-tokens-3-5-sonnet-2024-07-15",
         "mid-conversation-output-config-2026-07-01",
+        "mid-conversation-system-2026-04-07",
+        "mid-conversation-system-clear-at-2026-08-21",
+        "mid-conversation-tool-changes-2026-07-01",
         "model-context-window-exceeded-2025-08-26",
         "output-128k-2025-02-19",
         "output-300k-2026-03-24",
         "pdfs-2024-09-25",
+        "per-turn-control-2026-07-01",
         "prompt-caching-2024-07-31",
         "prompt-caching-scope-2026-01-05",
+        "redact-thinking-2026-02-12",
         "structured-outputs-2025-09-17",
         "structured-outputs-2025-11-13",
+        "structured-outputs-2025-12-15",
         "task-budgets-2026-03-13",
         "thinking-binding-controls-2026-08-01",
         "thinking-display-updates-2026-08-18",
@@ -103,6 +110,7 @@ BETAS = frozenset(
         "token-counting-2024-11-01",
         "token-efficient-tools-2025-02-19",
         "web-fetch-2025-09-10",
+        "web-search-2025-03-05",
     }
 )
 

@@ -1,6 +1,7 @@
 """A request as it arrives: its headers checked, its body counted while it is read."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,8 @@ BODY_SECONDS_MAX = 120
 DISCARDED_BYTES_MAX = 256 * 2**20
 PREFIX = "/proxy"
 GOOGLE_KEY = "x-goog-api-key"
+# It may become a header, and no part of it may pass for something beside the key.
+_KEY_OF_QUERY = re.compile(r"[\x21-\x7e]*")
 
 type Scope = MutableMapping[str, Any]
 type Message = MutableMapping[str, Any]
@@ -64,7 +67,7 @@ class Incoming:
         keys = {value for name, value in registry.query_pairs(self.query) if name == "key"}
         keys |= {self.headers.get(GOOGLE_KEY, "")}
         keys.discard("")
-        if len(keys) > 1:
+        if len(keys) > 1 or not all(map(_KEY_OF_QUERY.fullmatch, keys)):
             raise KeyMalformed
         return self.headers | ({GOOGLE_KEY: keys.pop()} if keys else {})
 

@@ -109,6 +109,11 @@ def meter_of(meter: Meter, caller: Caller) -> BudgetPolicy | None:
     return None
 
 
+def missing_meters(names: Names, caller: Caller) -> list[Meter]:
+    """The budgets that the call's own limits are to be held against and that do not exist yet."""
+    return [meter for meter in limits(names, caller) if meter_of(meter, caller) is None]
+
+
 def named_budgets(names: Names, caller: Caller, model: str) -> tuple[tuple[int, str], ...]:
     """The budgets that the call counts against, with its subject in each."""
     subjects = names.subjects(model)

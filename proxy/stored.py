@@ -52,6 +52,8 @@ def _refuse_stream(incoming: Incoming) -> None:
 
 
 def _plan(process: Process, incoming: Incoming, caller: Caller, route: Route, answer: StoredAnswer) -> Plan:
+    # A key of the caller's own is shown to the provider that answered, and the organisation's is not.
+    caller = caller.with_own_key(f"{answer.provider}/{answer.model}")
     provider = next((one for one in planning.providers_of(caller) if one.name == answer.provider), None)
     if provider is None:
         raise ProviderNotConnected(provider=answer.provider)

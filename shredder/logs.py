@@ -80,6 +80,8 @@ def configuration(level: str) -> dict[str, Any]:
             # The uvicorn command brings a format of its own, in which nothing is redacted.
             "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
             "uvicorn.error": {"level": "WARNING"},
+            # Nor in its lines for each request, whose addresses hold the keys of Google's clients.
+            "uvicorn.access": {"handlers": [], "propagate": False},
             "httpx": {"level": "WARNING"},
             # A line for each task, every few seconds, says nothing; failures are louder than this.
             "celery": {"level": "WARNING"},

@@ -20,6 +20,9 @@ FROM ledger_flush(%s::uuid, %s::uuid[], %s::json, %s::bigint[], %s::bigint[], %s
                   %s::double precision[], %s::text[])
 """
 
+# Levels of a document that the serialiser refuses to write whole.
+DEPTH_MAX = 64
+
 # Longest texts of the book's columns; more is cut, because a call that happened must be booked.
 _LENGTHS = {
     "provider": 40,
@@ -170,7 +173,10 @@ def cached_row(cached: CachedRow, repeat_count: int, saved_pico: int) -> Row:
 
 
 def to_json(document: object) -> str:
-    """Return JSON that PostgreSQL accepts: no NUL, no half of a surrogate pair, integers of 64 bits at most."""
+    """Return JSON that PostgreSQL accepts: no NUL, no half of a surrogate pair, integers of 64 bits at most.
+
+    What is nested deeper than the serialiser goes is cut: one such row would hold up all that are written with it.
+    """
     try:
         data = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
@@ -180,7 +186,7 @@ def to_json(document: object) -> str:
     return data.decode()
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, depth: int = 0) -> Any:
     match value:
         case str():
             return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
@@ -188,9 +194,11 @@ def _clean(value: Any) -> Any:
             return value
         case int():
             return value if -(2**63) <= value < 2**63 else str(value)
+        case dict() | list() | tuple() if depth > DEPTH_MAX:
+            return "…"
         case dict():
-            return {_clean(str(key)): _clean(item) for key, item in value.items()}
+            return {_clean(str(key)): _clean(item, depth + 1) for key, item in value.items()}
         case list() | tuple():
-            return [_clean(item) for item in value]
+            return [_clean(item, depth + 1) for item in value]
         case _:
             return str(value)

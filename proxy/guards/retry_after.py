@@ -33,6 +33,6 @@ def _number(text: str) -> float | None:
 def _until(text: str, now: datetime) -> float:
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds() * 1000

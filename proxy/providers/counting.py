@@ -1,9 +1,12 @@
 """Strict reading of a provider's usage object: whole numbers only, and nothing that looks like money overlooked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 COUNT_MAX = 10**10  # more than any answer can hold; beyond it the number is an error, not a count
+# One unknown key is enough for a bill to be in doubt; names are kept for a person to read.
+UNKNOWN_KEYS_MAX, KEY_LENGTH_MAX = 16, 128
 MONEY_ENDINGS = ("_tokens", "_requests", "cost", "seconds", "TokenCount")
 
 
@@ -60,13 +63,13 @@ class Counts:
 
     def unknown_keys(self) -> tuple[str, ...]:
         """Keys nobody asked for, that look like money and are not zero; in this object and the parts read."""
-        own = [
+        own = (
             name
             for key, value in self._facts.items()
             if key not in self._known
             for name in _money_keys(self._path + key, value)
-        ]
-        return (*own, *(key for part in self._parts for key in part.unknown_keys()))
+        )
+        return (*islice(own, UNKNOWN_KEYS_MAX), *(key for part in self._parts for key in part.unknown_keys()))
 
 
 def whole(value: object, key: str, *, most: int = COUNT_MAX) -> int:
@@ -90,9 +93,14 @@ def rest(total: int, *parts: int, key: str) -> int:
     return left
 
 
-def _money_keys(key: str, value: object) -> list[str]:
-    if isinstance(value, Mapping):
-        return [name for inner, item in value.items() for name in _money_keys(f"{key}.{inner}", item)]
-    if isinstance(value, list):
-        return [name for item in value if isinstance(item, Mapping) for name in _money_keys(key, item)]
-    return [key] if value and not isinstance(value, bool) and key.endswith(MONEY_ENDINGS) else []
+def _money_keys(key: str, value: object) -> Iterator[str]:
+    waiting: list[tuple[str, object]] = [(key, value)]
+    while waiting:
+        name, item = waiting.pop()
+        if isinstance(item, Mapping):
+            start = name[: KEY_LENGTH_MAX // 2]
+            waiting += [(f"{start}.{inner}", part) for inner, part in reversed(list(item.items()))]
+        elif isinstance(item, list):
+            waiting += [(name, part) for part in reversed(item) if isinstance(part, Mapping)]
+        elif item and not isinstance(item, bool) and name.endswith(MONEY_ENDINGS):
+            yield name[:KEY_LENGTH_MAX]

@@ -16,11 +16,12 @@ def facts_of(body: bytes, parsed: dict[str, Any], *, system: list[Any], messages
 
     system: contents of its system prompt, texts or blocks. messages: where they are not under that name in the body.
     """
-    messages = messages or parsed.get("messages") or [None]
+    found = messages or parsed.get("messages")
+    last = found[-1] if isinstance(found, list) and found else None
     return CallFacts(
         system_prompt_bytes=sum(map(_text_bytes, system)),
         body_fingerprint=fingerprint(body),
-        last_message_fingerprint=fingerprint(orjson.dumps(messages[-1], option=orjson.OPT_SORT_KEYS)),
+        last_message_fingerprint=fingerprint(orjson.dumps(last, option=orjson.OPT_SORT_KEYS)),
     )
 
 

@@ -11,7 +11,7 @@ from proxy.admission import SHRINKING_UNITS, caps_of, refusal_of
 from proxy.errors import AgentPaused, Dialect, Malformed, Refusal
 from proxy.errors.render import message
 from proxy.incoming import Incoming
-from proxy.names import Names, named_budgets, read_names
+from proxy.names import Names, missing_meters, named_budgets, read_names
 from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
@@ -32,6 +32,8 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
     request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
     names = read_names(incoming.headers, caller, body_user=request.user)
     allowance.check_names(caller, names)
+    if missing := missing_meters(names, caller):
+        caller = incoming.caller = await process.keys.with_meters(incoming.claim, caller, missing)
     request = await chains.with_prior(process, caller, route, request)
     plan = planning.make_plan(
         process.prices, caller, route, request, now=datetime.now(UTC),

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -260,6 +261,30 @@ async def test_texts_that_postgresql_refuses_are_cleaned_not_lost(house: House, 
     [row] = house.book(ask.call_id)
     assert row["model"].startswith("a\ufffdb")
     assert row["tags"] == {"k\ufffd": '\\u0000"'}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for _ in range(levels):
+        facts = {"usage": [facts]}
+    return facts
+
+
+@pytest.mark.parametrize("levels", [126, 127, 200, 480])
+async def test_what_an_upstream_nests_too_deep_holds_up_nobody(house: House, ledger: Ledger, levels: int) -> None:
+    """Answers are read down to 1,024 levels, and written to the book in batches that all organisations share."""
+    ask, other = house.ask(USD), house.ask(USD)
+    await ledger.reserve(ask)
+    await ledger.reserve(other)
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(
+            ledger.settle(ask.call_id, CallEnd(cost_pico=3, facts=nested(levels))),
+            ledger.settle(other.call_id, CallEnd(cost_pico=4)),
+        )
+    assert outcomes == ["settled", "settled"]
+    assert house.amounts() == (7, 0)
+    [row] = house.book(ask.call_id)
+    assert "usage" in row["facts"]
 
 
 async def test_an_ending_that_cannot_be_written_keeps_its_amount(house: House, ledger: Ledger) -> None:

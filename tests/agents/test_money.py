@@ -17,6 +17,8 @@ from agents.money import PICO_PER_USD, InvalidAmount, divide_up, parse_usd, usd_
         ("5.", 5 * PICO_PER_USD),
         ("0", 0),
         ("0000000000009", 9 * PICO_PER_USD),
+        (f"{'0' * 5_000}9", 9 * PICO_PER_USD),
+        ("0" * 5_000, 0),
         ("9000000", 9_000_000 * PICO_PER_USD),
     ],
 )

@@ -256,6 +256,25 @@ def test_a_callers_own_key_counts_as_connected_for_both_dialects(on: Stage) -> N
     assert not ProviderCredential.objects.filter(organization=on.charlie.organization, provider="openai").exists()
 
 
+def test_a_response_is_asked_for_again_and_continued_with_the_key_it_was_made_with(on: Stage) -> None:
+    """Charlie's organisation connected nothing; Alice's did, and her stored key stays out of it."""
+    beside = {"authorization": f"Bearer {PROVIDER_KEY}", "x-awx-key": on.charlie.live_key}
+    body = {"model": "gpt-4o", "input": "Say hello [[tokens_out=20]]", "max_output_tokens": 30}
+    url = f"{on.server.address}/proxy/v1/responses"
+    made = httpx.post(url, headers=beside, json=body, timeout=60)
+    assert made.status_code == 200, made.text
+    settled(made.headers["x-awx-call-id"])
+    again = httpx.get(f"{url}/{made.json()['id']}", headers=beside, timeout=60)
+    assert (again.status_code, again.json()["id"]) == (200, made.json()["id"]), again.text
+    more = httpx.post(url, headers=beside, json=body | {"previous_response_id": made.json()["id"]}, timeout=60)
+    assert more.status_code == 200, more.text
+    worker = on.worker()
+    mine = httpx.post(url, headers={"authorization": f"Bearer {worker.key}"}, json=body, timeout=60).json()["id"]
+    strange = {"authorization": f"Bearer {OWN_KEY}", "x-awx-key": worker.key}
+    assert httpx.get(f"{url}/{mine}", headers=strange, timeout=60).status_code == 401
+    assert seen_keys(on) == {f"Bearer {PROVIDER_KEY}", f"Bearer {OWN_KEY}"}
+
+
 def test_a_key_for_one_provider_never_goes_to_another(on: Stage) -> None:
     """Alice has both connected: her stored key does not take the place of the one that was shown, either."""
     worker = on.worker()

@@ -42,6 +42,24 @@ def test_two_keys_that_differ_are_no_key(query, headers):
         _ = incoming(GEMINI, query, **headers).claim.key
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"key=awx_live_k%0Awriter",
+        b"key=k%0D%0Ax-evil:%201",
+        b"key=k%00",
+        b"key=a%20b",
+        b"key=%7F",
+        "key=ключ".encode(),
+        b"key=%FF",
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"x_awx_key": "awx_live_k"}])
+def test_a_key_of_the_query_holds_only_what_a_header_could(query, headers):
+    with pytest.raises(KeyMalformed):
+        _ = incoming(GEMINI, query, **headers).claim
+
+
 @pytest.mark.parametrize("path", ["/proxy/v1/chat/completions", "/proxy/v1/messages"])
 def test_other_clients_keys_are_not_looked_for_in_the_query(path):
     with pytest.raises(KeyMissing):

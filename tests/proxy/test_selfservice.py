@@ -113,6 +113,22 @@ def usage_of(call_id: str | None = None, **fields: Any) -> dict[str, Any]:
     return said if call_id is None else said | {"call_id": call_id}
 
 
+@pytest.mark.parametrize(
+    "brought",
+    [
+        {"x-awx-session-id": "run-1", "x-awx-session-budget": "0.00001"},
+        {"x-awx-agent-id": "helper", "x-awx-daily-budget": "0.00001"},
+    ],
+)
+def test_an_estimate_holds_limits_that_no_call_brought_before(on: Stage, brought: dict[str, str]) -> None:
+    worker = on.worker()
+    told = on.post(worker.key, "/v1/estimate", json=BODY, headers=brought).json()
+    assert (told["admitted"], told["refusal"]["reason"]) == (False, "call_too_expensive")
+    refused = on.post(worker.key, "/v1/chat/completions", json=BODY, headers=brought)
+    assert refused.json()["error"]["awx"]["reason"] == "call_too_expensive"
+    assert on.post(worker.key, "/v1/estimate", json=BODY).json()["admitted"]
+
+
 def test_an_estimate_may_name_the_path_that_its_body_is_for(on: Stage) -> None:
     worker = on.worker()
     gemini = "/v1/estimate?path=/proxy/gemini/v1beta/models/gemini-2.5-flash:generateContent"

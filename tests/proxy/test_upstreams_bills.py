@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
 from agents.pricebook import current_book
 from agents.pricing import Circumstances, PriceRow, Usage
+from proxy.bill import raw_facts
 from proxy.errors import Dialect, UnpricedModel
 from proxy.prices import Prices
 from proxy.providers.compatible import custom_provider
-from proxy.providers.shape import Listing, Target
+from proxy.providers.shape import Listing, Metered, Target
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MODEL = "openai/gpt-oss-120b"
@@ -81,3 +83,12 @@ def test_a_call_around_the_end_of_a_price_is_settled_by_what_its_ceiling_was_mad
         circumstances=Circumstances(), started_at=started_at, ended_at=started_at, ceiling_pico=10**12,
     )  # fmt: skip
     assert settlement.cost_pico == 1_000 * 2_000_000 + 10 * 4_000_000
+
+
+def test_a_report_is_kept_unless_it_is_too_long_or_too_deep() -> None:
+    """Whatever it holds, the end of a call can be written: all organisations share the book."""
+    deep = orjson.loads(b'{"warp_tokens":' * 400 + b"1" + b"}" * 400)
+    long = {"warp_tokens": 5, "note": "x" * 5_000}
+    assert raw_facts(Metered(raw_usage={"warp_tokens": 5})) == {"usage": {"warp_tokens": 5}}
+    assert raw_facts(Metered(raw_usage=long)) == {"usage_bytes": len(orjson.dumps(long))}
+    assert raw_facts(Metered(raw_usage=deep)) == {"usage_keys": ["warp_tokens"]}

@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import logging.config
@@ -60,3 +61,20 @@ def test_the_server_logs_through_our_format_whatever_its_command_had_set() -> No
         assert command.propagate
     finally:
         command.removeHandler(own)
+
+
+def test_the_servers_own_log_of_requests_never_shows_a_key_of_the_query() -> None:
+    """F1: started without --no-access-log it would write every address whole, and Google's clients put keys there."""
+    access = logging.getLogger("uvicorn.access")
+    before = access.handlers[:], access.level, access.propagate
+    written = io.StringIO()
+    try:
+        access.handlers, access.propagate = [logging.StreamHandler(written)], False
+        access.setLevel(logging.INFO)
+        logging.config.dictConfig(settings.LOGGING)
+        access.info('%s - "POST %s HTTP/1.1" %d', "127.0.0.1", "/proxy/gemini/v1beta/models?key=awx_live_secret", 200)
+        assert written.getvalue() == ""
+        assert not access.hasHandlers()
+    finally:
+        access.handlers, access.propagate = before[0], before[2]
+        access.setLevel(before[1])

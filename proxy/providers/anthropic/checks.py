@@ -53,11 +53,12 @@ SUSPICIOUS = re.compile(
     r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
     r"|video|media|file|document|container|server|conversation|thread|session|previous|prompt|compact|context|billing"
     r"|credit|geo|region|residency|agent|candidate|choices|quality|resolution|provider|preset|transform|ultra|mcp|web"
-    r"|advis|iteration|skill|memory|workspace|profile|budget|max_",
+    r"|advis|iteration|skill|memory|workspace|profile|budget|max_|beta|safeguard",
     re.IGNORECASE,
 )
 
 TOOLS_TOKENS = 2_000  # the tool-use prompt; at most 804 are published
+FORMAT_TOKENS = 1_000  # the prompt that explains an output format beside its schema; its length is not published
 # Client tools that bring a schema of their own: tokens that the request does not show.
 TOOL_TOKENS = (
     (re.compile(r"bash_\d{8}"), 325),
@@ -132,9 +133,15 @@ def with_uses(tools: list[dict[str, Any]], uses: Mapping[str, int]) -> list[dict
 
 
 def is_flat_priced(model: str) -> bool:
-    """Whether the model takes inference_geo and has one price for every context length (4.6 and later)."""
+    """Whether the model is known to have one price for every context length (4.6 and later)."""
     version = _version(model)
     return version is not None and version >= FLAT_SINCE
+
+
+def takes_place(model: str) -> bool:
+    """Whether the model takes inference_geo (4.6 and later); one without a version in its name is a new one."""
+    version = _version(model)
+    return version is None or version >= FLAT_SINCE
 
 
 def image_tokens_max(model: str) -> int:
@@ -157,9 +164,16 @@ def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
     return Hidden(
         media_bytes=reader.media_bytes,
         text_tokens=growth + reader.argument_tokens + sum(schema_tokens(schema) for schema in schemas if schema),
-        constant_tokens=(TOOLS_TOKENS if tools else 0) + sum(map(_tool_tokens, tools)),
+        constant_tokens=_prompt_tokens(body, tools),
         images=tuple(reader.images),
     )
+
+
+def _prompt_tokens(body: dict[str, Any], tools: list[dict[str, Any]]) -> int:
+    """What the provider writes before the conversation for tools and for a format of the answer."""
+    has_format = body.get("output_format") or table(body, "output_config").get("format")
+    own = (TOOLS_TOKENS if tools else 0) + (FORMAT_TOKENS if has_format else 0)
+    return own + sum(map(_tool_tokens, tools))
 
 
 def _definition_tokens(tool: dict[str, Any]) -> int:
@@ -220,6 +234,8 @@ class _Blocks:
             self.argument_tokens += schema_tokens(block.get("input"))
         elif kind == "tool_reference":
             self._read_reference(required_word(block, "tool_name"), path)
+        elif kind in ("tool_addition", "tool_removal"):
+            self._read_change(kind, table(block, "tool"), path)
         elif kind == "image":
             self._read_image(block, path)
         elif kind == "document":
@@ -236,6 +252,13 @@ class _Blocks:
         if name not in self._definitions:
             self._definitions[name] = _definition_tokens(self._tools[name])
         self.argument_tokens += self._definitions[name]
+
+    def _read_change(self, kind: str, tool: dict[str, Any], path: str) -> None:
+        """A tool of the request, offered or withdrawn from here on; what is defined or found elsewhere is refused."""
+        if tool.get("type") != "tool_reference":
+            raise UnboundedCall(what=f"a {kind} without a reference to a tool of the request", param=path)
+        if kind == "tool_addition":
+            self._read_reference(required_word(tool, "name"), path)
 
     def _read_image(self, block: dict[str, Any], path: str) -> None:
         source = table(block, "source")

@@ -63,7 +63,7 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
     if request.endpoint.priced:
         if body.get("service_tier") in (None, "auto"):
             body["service_tier"] = "standard_only"
-        if body.get("inference_geo") is None and checks.is_flat_priced(target.model):
+        if body.get("inference_geo") is None and checks.takes_place(target.model):
             # Left out, the workspace's default decides, and that may be the dearer one.
             body["inference_geo"] = "global"
     sent = orjson.dumps(body)

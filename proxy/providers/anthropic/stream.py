@@ -37,7 +37,8 @@ class _Answer:
         self._take_end(message)
         if isinstance(message.get("usage"), dict):
             self._usage = message["usage"]
-        for block in message.get("content") or ():
+        content = message.get("content")
+        for block in content if isinstance(content, list) else ():
             self._take_block(block)
 
     def take_event(self, event: JsonObject) -> None:

@@ -18,7 +18,7 @@ def read_messages(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage
     own = _buckets(Counts(usage), any_long=any_long)
     top = own
     attempts = Usage()
-    for iteration in usage.get("iterations") or ():
+    for iteration in _iterations(usage):
         kind, extra = _iteration(iteration, any_long=any_long)
         if kind in _COUNTED_ITERATIONS:
             attempts = _sum(attempts, extra)
@@ -59,11 +59,20 @@ def _buckets(counts: Counts, *, any_long: bool) -> Usage:
     )
 
 
-def _iteration(iteration: Any, *, any_long: bool) -> tuple[object, Usage]:
+def _iterations(usage: Mapping[str, Any]) -> list[Any]:
+    told = usage.get("iterations") or []
+    if not isinstance(told, list):
+        raise UsageUnreadable("iterations", "is not a list")
+    return told
+
+
+def _iteration(iteration: Any, *, any_long: bool) -> tuple[str, Usage]:
     """The kind of a pass and what it used. Compaction runs on the same model; other kinds we cannot price."""
     if not isinstance(iteration, Mapping):
         raise UsageUnreadable("iterations", "holds something that is not an object")
     kind = iteration.get("type")
+    if not isinstance(kind, str):
+        raise UsageUnreadable("iterations.type", "is not a string")
     used = _buckets(Counts(iteration, "iterations."), any_long=any_long)
     if kind in _COUNTED_ITERATIONS or kind == "compaction":
         return kind, used

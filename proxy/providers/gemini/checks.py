@@ -5,7 +5,7 @@ from typing import Any
 from proxy.bounds import Hidden, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.gemini.fields import canonical, check_known, listed
-from proxy.providers.gemini.parts import Parts
+from proxy.providers.gemini.parts import LEVELS, Parts
 from proxy.providers.parsing import whole_number, word
 from proxy.providers.shape import JsonObject
 
@@ -134,6 +134,9 @@ def system_parts(fields: JsonObject) -> list[Any]:
 def _config(fields: JsonObject) -> JsonObject:
     config = canonical(fields.get("generationConfig", {}), "generationConfig")
     check_known(config, CONFIG_KNOWN, "generationConfig")
+    level = word(config, "mediaResolution")
+    if level is not None and level not in LEVELS:
+        raise UnpricedFeature(feature=f"the media resolution {level!r}", param="generationConfig.mediaResolution")
     modalities = config.get("responseModalities", [])
     if not isinstance(modalities, list) or any(modality != "TEXT" for modality in modalities):
         raise UnpricedFeature(

@@ -15,9 +15,9 @@ from proxy.providers.shape import JsonObject
 _HARMLESS = frozenset({"text", "thought", "thoughtSignature", "mediaResolution", "partMetadata"})
 _IMAGE_TYPE = re.compile(r"image/(?:png|jpe?g|webp|gif)", re.IGNORECASE)
 _BASE64 = (ascii_letters + digits + "+/-_").encode()
-_LEVELS = {None: "", "MEDIA_RESOLUTION_ULTRA_HIGH": "ultra"} | dict.fromkeys(
-    (f"MEDIA_RESOLUTION_{level}" for level in ("UNSPECIFIED", "LOW", "MEDIUM", "HIGH")), ""
-)
+# How finely all images may be read; one alone may be read more finely still.
+LEVELS = frozenset(f"MEDIA_RESOLUTION_{level}" for level in ("UNSPECIFIED", "LOW", "MEDIUM", "HIGH"))
+_LEVELS = {None: "", "MEDIA_RESOLUTION_ULTRA_HIGH": "ultra"} | dict.fromkeys(LEVELS, "")
 
 
 class Parts:

@@ -1,5 +1,6 @@
 """Each token of a report lands in exactly one bucket, on every surface; impossible reports are refused."""
 
+import tracemalloc
 from fractions import Fraction
 
 import pytest
@@ -185,7 +186,15 @@ def test_a_bill_that_cannot_be_read_is_refused_where_the_provider_is_known_to_st
 
 
 @pytest.mark.parametrize(
-    "usage", [{}, {"input_tokens": 1}, MESSAGE | {"cache_creation": {"ephemeral_1h_input_tokens": -2}}]
+    "usage",
+    [
+        {},
+        {"input_tokens": 1},
+        MESSAGE | {"cache_creation": {"ephemeral_1h_input_tokens": -2}},
+        MESSAGE | {"iterations": 1},
+        MESSAGE | {"iterations": [1]},
+        MESSAGE | {"iterations": [{"type": []} | MESSAGE]},
+    ],
 )
 def test_anthropic_reports_must_be_whole(usage):
     with pytest.raises(UsageUnreadable):
@@ -198,6 +207,18 @@ def test_unknown_keys_that_look_like_money_are_named():
         "warp_tokens",
         "prompt_tokens_details.psychic_tokens",
     )
+
+
+def test_names_of_unknown_keys_stay_few_and_short_whatever_a_report_holds():
+    """A long name before many keys would fill the memory that all organisations share."""
+    many = {f"{number}_tokens": 1 for number in range(10_000)}
+    tracemalloc.start()
+    keys = read_usage("openai", "chat", CHAT | {"x" * 100_000: many}, {})[0].unknown_keys
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 1 <= len(keys) <= 16
+    assert max(map(len, keys)) <= 128
+    assert peak_bytes < 10 * 2**20
 
 
 def test_an_advisor_iteration_cannot_be_priced_and_is_flagged():

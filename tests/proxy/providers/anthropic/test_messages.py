@@ -43,6 +43,9 @@ PRICE_MOVERS = {
     "multi_agent": 4,
     "advisor": {},
     "skills": ["x"],
+    "anthropic_beta": ["compact-2026-01-12"],
+    "betas": ["compact-2026-01-12"],
+    "safeguards": [{"type": "dangerous_tool_use"}],
 }
 
 
@@ -140,6 +143,17 @@ def test_the_prompt_that_tools_bring_is_in_the_bound(tools, tokens):
     assert outgoing.bound(100).input_tokens > len(outgoing.body) + 64 + tokens
 
 
+FORMAT = {"type": "json_schema", "schema": {"type": "object"}}
+
+
+@pytest.mark.parametrize("fields", [{"output_config": {"format": FORMAT}}, {"output_format": FORMAT}])
+def test_the_prompt_that_explains_an_output_format_is_in_the_bound(fields):
+    outgoing = messages.prepare(read(**fields), OPUS)
+    assert outgoing.bound(100).input_tokens > len(outgoing.body) + 64 + 1_000
+    plain = messages.prepare(read(output_config={"effort": "high", "format": None}), OPUS)
+    assert plain.bound(100).input_tokens < len(plain.body) + 64 + 1_000
+
+
 def test_harmless_fields_pass_and_the_documented_changes_are_made():
     fields = {
         "system": [{"type": "text", "text": "be kind", "cache_control": {"type": "ephemeral"}}],
@@ -169,6 +183,10 @@ def test_harmless_fields_pass_and_the_documented_changes_are_made():
         ("claude-opus-4-5-20251101", False),
         ("claude-3-haiku-20240307", False),
         ("claude-3-5-sonnet-latest", False),
+        ("claude-2.1", False),
+        ("claude-instant-1.2", False),
+        ("claude-mythos-preview", True),
+        ("claude-next", True),
     ],
 )
 def test_a_place_is_sent_only_to_models_that_take_one(model, takes_geo):
@@ -215,6 +233,8 @@ def test_each_image_counts_as_the_models_largest(model, tokens):
         {"type": "compaction", "content": "x"},
         {"type": "web_search_tool_result", "content": []},
         {"type": "tool_addition"},
+        {"type": "tool_removal", "tool": {"type": "mcp_toolset_reference", "name": "x"}},
+        {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": {"type": "web_search_20250305"}}},
         {"text": "no type"},
     ],
 )
@@ -267,10 +287,46 @@ def test_betas_are_known_by_name_and_a_long_context_only_where_its_price_is_flat
     for headers, model in (
         ({"anthropic-beta": "compact-2026-01-12"}, "claude-opus-5-5"),
         ({"anthropic-beta": "context-1m-2025-08-07"}, "claude-sonnet-4-5"),
+        ({"anthropic-beta": "context-1m-2025-08-07"}, "claude-next"),
     ):
         with pytest.raises(UnpricedFeature) as caught:
             read(headers, model=model)
         assert caught.value.param == "anthropic-beta"
+
+
+@pytest.mark.parametrize(
+    ("model", "betas"),
+    [
+        ("claude-haiku-4-5", ""),
+        ("claude-sonnet-4-6", ",effort-2025-11-24"),
+        ("claude-opus-4-8", ",mid-conversation-tool-changes-2026-07-01,effort-2025-11-24"),
+        ("claude-opus-5-5", ",per-turn-control-2026-07-01,mid-conversation-tool-changes-2026-07-01,effort-2025-11-24"),
+    ],
+)
+def test_what_claude_code_asks_of_each_model_passes(model, betas):
+    """J4: the betas and the form of the first request of version 2.1, which differ by model."""
+    own = (
+        "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,"
+        "thinking-token-count-2026-05-13,advanced-tool-use-2025-11-20"
+    )
+    messages_sent = [
+        {"role": "user", "content": [{"type": "text", "text": "Say hello"}]},
+        {
+            "role": "system",
+            "output_config": {"effort": "medium"},
+            "content": [{"type": "text", "text": "# Environment", "cache_control": {"type": "ephemeral"}}],
+        },
+    ]
+    request = read(
+        {"anthropic-beta": own + betas},
+        model=model,
+        messages=messages_sent,
+        tools=[LOOK],
+        thinking={"type": "adaptive", "display": "omitted"},
+        context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        output_config={"effort": "high"},
+    )
+    assert orjson.loads(messages.prepare(request, Target("anthropic", model)).body)["messages"] == messages_sent
 
 
 def test_a_token_count_is_forwarded_as_it_is_and_is_free():
@@ -281,6 +337,13 @@ def test_a_token_count_is_forwarded_as_it_is_and_is_free():
     assert messages.read_answer(request, b'{"input_tokens":5}').finished
     with pytest.raises(Refusal):
         messages.read_request(Route(messages.COUNT_TOKENS), b'{"messages":[]}', {})
+
+
+@pytest.mark.parametrize("sent", [1, 1.5, True, "hi", {"a": 1}, None])
+def test_a_token_count_of_no_list_is_the_providers_to_refuse(sent):
+    body = orjson.dumps({"model": "claude-opus-5-5", "messages": sent})
+    request = messages.read_request(Route(messages.COUNT_TOKENS), body, {})
+    assert messages.prepare(request, OPUS).send() == body
 
 
 LOOK = {"name": "look", "description": "Looks ﷺ", "input_schema": {"type": "object"}, "defer_loading": True}
@@ -306,3 +369,24 @@ def test_each_reference_to_a_tool_holds_its_whole_definition_once_more():
 def test_a_reference_to_a_tool_that_the_request_does_not_define_is_refused():
     with pytest.raises(UnboundedCall, match="look"):
         read(messages=referring("look"))
+
+
+def changing(kind: str, name: str, times: int = 1):
+    change = {"type": kind, "tool": {"type": "tool_reference", "name": name}}
+    return [{"role": "user", "content": "hi"}, {"role": "system", "content": [change] * times}]
+
+
+def test_a_tool_that_is_added_in_mid_conversation_holds_its_whole_definition_each_time():
+    removed, once, thrice = (
+        messages.prepare(read(tools=[LOOK], messages=changing(kind, "look", times)), OPUS)
+        for kind, times in (("tool_removal", 1), ("tool_addition", 1), ("tool_addition", 3))
+    )
+    definition = len(orjson.dumps(LOOK)) + 30 + 6 * 2 + 2 * 3
+    base = removed.bound(1).input_tokens - len(removed.body)
+    for outgoing, additions in ((once, 1), (thrice, 3)):
+        assert outgoing.bound(1).input_tokens - len(outgoing.body) == base + additions * definition
+
+
+def test_adding_a_tool_that_the_request_does_not_define_is_refused():
+    with pytest.raises(UnboundedCall, match="look"):
+        read(messages=changing("tool_addition", "look"))

@@ -87,6 +87,13 @@ def test_an_impossible_report_is_no_report(usage):
     assert (metered.basis, metered.usage) == (Basis.NONE, None)
 
 
+@pytest.mark.parametrize("content", [None, 1, True, "x", {}, [1]])
+def test_a_content_that_is_none_does_not_hide_the_bill(content):
+    message = {"id": "msg_1", "content": content, "stop_reason": "end_turn", "usage": FIRST_USAGE}
+    assert messages.read_answer(request(), orjson.dumps(message)).usage == INPUT
+    assert run(event("message_start", message=message), END, STOP).basis is Basis.USAGE
+
+
 def test_a_whole_message_is_metered():
     body = {"id": "m", "model": "x", "content": [{"type": "tool_use"}], "stop_reason": "tool_use", "usage": FIRST_USAGE}
     metered = messages.read_answer(request(), orjson.dumps(body))

@@ -55,6 +55,7 @@ CONFIG_MOVERS = {
     "imageConfig": {"imageSize": "4K"},
     "routingConfig": {"autoMode": {}},
     "modelSelectionConfig": {},
+    "mediaResolution": "MEDIA_RESOLUTION_ULTRA_HIGH",
     "audioTimestamp": True,
     "candidateCount": 9,
     "audioTranscriptionConfig": {},
@@ -245,6 +246,13 @@ def test_images_count_by_what_the_model_makes_of_them_and_not_by_their_bytes(mod
         outgoing = generate.prepare(read(model, contents=contents), target(model))
         added = outgoing.bound(9).input_tokens - (len(outgoing.body) - len(data) + 64) - len(b',"maxOutputTokens":9')
         assert added in (tokens, tokens + 2)  # a function's response is written out again: one node
+
+
+@pytest.mark.parametrize("level", ["UNSPECIFIED", "LOW", "MEDIUM", "HIGH"])
+def test_a_resolution_for_all_images_is_one_that_the_bound_holds(level):
+    read(generationConfig={"mediaResolution": f"MEDIA_RESOLUTION_{level}"})
+    with pytest.raises(Malformed):
+        read(generationConfig={"mediaResolution": 5})
 
 
 def test_both_alphabets_of_base64_are_the_same_image():
