@@ -16,6 +16,7 @@ MS_PER_SECOND = 1_000
 # Four hours of the usual frames; scanning them takes a quarter of a second, in which nothing else is served.
 FRAMES_MAX = 600_000
 CHUNKS_MAX = 1_000
+TAGS_MAX = 16
 FORMATS = "WAV with PCM, or MP3"
 
 _PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
@@ -109,7 +110,7 @@ def _mp3_seconds(data: bytes) -> Fraction:
         head = data[at : at + 3]
         frame = frames.get(head)
         if frame is None:
-            if not data[at:end].strip(b"\0"):
+            if head[:1] == b"\0" and not data[at:end].strip(b"\0"):
                 break  # padding
             frame = frames[head] = _frame(head)
         heads[head] += 1
@@ -127,13 +128,15 @@ def _mp3_seconds(data: bytes) -> Fraction:
 def _after_tags(data: bytes) -> int:
     """Where the ID3v2 tags at the beginning end."""
     at = 0
-    while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
+    for _ in range(TAGS_MAX):
+        if data[at : at + 3] != b"ID3" or at + 10 > len(data):
+            return at
         high, upper, lower, low = data[at + 6 : at + 10]
         if max(high, upper, lower, low) > 127:
             raise _Unmeasured("its tag cannot be read")
         footer = 10 if data[at + 5] & 0x10 else 0
         at += 10 + (high << 21 | upper << 14 | lower << 7 | low) + footer
-    return at
+    raise _Unmeasured("it has too many tags")
 
 
 def _frame(head: bytes) -> _Frame:

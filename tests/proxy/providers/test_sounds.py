@@ -97,3 +97,21 @@ def test_as_many_frames_as_are_scanned_take_little_time_and_more_are_refused():
     assert time.perf_counter() - began < 2
     with pytest.raises(UnboundedCall):
         measured(mp3(most + 1, head=b"\xff\xf3\x14\xc4", size=24))
+
+
+def test_frames_of_every_kind_and_tags_without_end_hold_nobody_up():
+    kinds = [
+        bytes((0xFF, 0xE0 | version << 3 | layer << 1 | protected, kbits << 4 | rate << 2 | private))
+        for version in (0, 2, 3)
+        for layer in (1, 2, 3)
+        for protected in (0, 1)
+        for kbits in range(1, 15)
+        for rate in range(3)
+        for private in (0, 1)
+    ]
+    frames = b"".join(head.ljust(sounds._frame(head).size, b"x") for head in kinds)
+    began = time.process_time()
+    assert measured(frames + mp3(60_000)) > 0
+    with pytest.raises(UnboundedCall):
+        measured(b"ID3\x04\x00\x00\x00\x00\x00\x00" * 100_000)
+    assert time.process_time() - began < 2
