@@ -1,5 +1,8 @@
 """Strict reading of a request body: what we cannot read exactly, a provider might read dearer."""
 
+import re
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,6 +15,7 @@ DEPTH_MAX = 64
 NUMBER_LIMIT = 2.0**63
 # Without these and without bytes beyond ASCII, no string can be more than ASCII.
 _ESCAPE = b"\\u"
+_UNREAD = re.compile(r"[_\s-]|\[.*")
 
 
 def parse_object(body: bytes) -> tuple[dict[str, Any], int]:
@@ -83,6 +87,29 @@ def objects(body: dict[str, Any], name: str, *, path: str = "") -> list[dict[str
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise Malformed(problem=f"'{path}{name}' must be a list of objects", param=path + name)
     return value
+
+
+def check_spelling(names: Iterable[str], known: frozenset[str], path: str = "") -> None:
+    """Refuse a name that is one of the known ones in another spelling: some providers would read it as that one.
+
+    Readers written in Go know no upper case, Google's no underscores, and forms may have brackets.
+    """
+    if isinstance(names, dict) and names.keys() <= known:
+        return
+    for name in names:
+        if name not in known and (meant := _spellings(known).get(_spelt(name))):
+            raise Malformed(
+                problem=f"'{path}{name[:100]}' is not a field; write '{path}{meant}'", param=path + name[:100]
+            )
+
+
+@lru_cache(64)
+def _spellings(known: frozenset[str]) -> dict[str, str]:
+    return {_spelt(name): name for name in sorted(known)}
+
+
+def _spelt(name: str) -> str:
+    return _UNREAD.sub("", name).casefold()
 
 
 def _check(value: Any, depth: int, *, texts: list[str] | None) -> None:

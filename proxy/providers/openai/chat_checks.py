@@ -6,7 +6,7 @@ from typing import Any
 from proxy.bounds import Hidden, Image, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.openai.vision import image_of_url
-from proxy.providers.parsing import objects, required_word, table, whole_number, word
+from proxy.providers.parsing import check_spelling, objects, required_word, table, whole_number, word
 from proxy.providers.shape import Target
 
 CHOICES_MAX = 8
@@ -76,6 +76,11 @@ TIERS = {
     "priority": "priority",
     "fast": "priority",
 }
+# What is read of messages, of their parts and of tools.
+_MESSAGE_NAMES = frozenset({"role", "content", "audio", "images"})
+_PART_NAMES = frozenset({"type", "text", "refusal", "image_url", "input_audio", "file", "video_url", "audio_url"})
+_IMAGE_NAMES = frozenset({"url", "detail"})
+_TOOL_NAMES = frozenset({"type", "function", "custom"})
 _TEXT_PARTS = {"text": "text", "refusal": "refusal"}
 _CACHE_KEYS = frozenset({"mode", "ttl"})
 # What of Google's own fields, which its compatible form takes there, is bounded by the output cap.
@@ -84,6 +89,7 @@ _GOOGLE_KEYS = frozenset({"thinking_config", "thought_tag_marker"})
 
 def check_fields(body: dict[str, Any]) -> None:
     """Refuse every field that could move the price in a way we do not count."""
+    check_spelling(body, KNOWN)
     for name in body.keys() - KNOWN:
         if SUSPICIOUS.search(name) and body[name] is not None:
             raise UnpricedFeature(feature=f"the field '{name}'", param=name)
@@ -102,6 +108,7 @@ def check_fields(body: dict[str, Any]) -> None:
     if not (extra.keys() <= {"google"} and table(extra, "google").keys() <= _GOOGLE_KEYS):
         raise UnpricedFeature(feature="these fields", param="extra_body", hint="Only google.thinking_config passes.")
     for tool in objects(body, "tools"):
+        check_spelling(tool, _TOOL_NAMES, "tools.")
         if tool.get("type") not in ("function", "custom"):
             raise UnpricedFeature(feature=f"the hosted tool {tool.get('type')!r}", param="tools")
 
@@ -167,6 +174,7 @@ def system_contents(body: dict[str, Any]) -> list[Any]:
 
 def _read_message(message: dict[str, Any], path: str, images: list[Image]) -> int:
     """Check a message and gather its images; the bytes of base64 it holds."""
+    check_spelling(message, _MESSAGE_NAMES, f"{path}.")
     if message.get("audio") is not None:
         raise UnboundedCall(what="an earlier audio answer is named by id", param=f"{path}.audio")
     content = message.get("content")
@@ -176,6 +184,7 @@ def _read_message(message: dict[str, Any], path: str, images: list[Image]) -> in
 
 
 def _read_part(part: dict[str, Any], path: str, images: list[Image]) -> int:
+    check_spelling(part, _PART_NAMES, f"{path}.")
     kind = part.get("type")
     if isinstance(kind, str) and kind in _TEXT_PARTS:
         return 0
@@ -184,6 +193,7 @@ def _read_part(part: dict[str, Any], path: str, images: list[Image]) -> int:
     if kind != "image_url":
         raise UnboundedCall(what=f"a content part of type {kind!r}", param=path, hint="Send text or images.")
     source = table(part, "image_url")
+    check_spelling(source, _IMAGE_NAMES, f"{path}.image_url.")
     detail = word(source, "detail") or "auto"
     image, data_bytes = image_of_url(required_word(source, "url"), detail=detail, param=path)
     images.append(image)

@@ -6,11 +6,13 @@ from proxy.bounds import Hidden, Image, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.fingerprints import SYSTEM_ROLES
 from proxy.providers.openai.vision import image_of_url
-from proxy.providers.parsing import required_word, word
+from proxy.providers.parsing import check_spelling, required_word, word
 
 TEXT_PARTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
 # Items whose whole text stands under one name.
 _TEXT_ITEMS = {"function_call": "arguments", "custom_tool_call": "input"}
+_ITEM_NAMES = frozenset({"type", "role", "content", "output", "arguments", "input", "encrypted_content", "id"})
+_PART_NAMES = frozenset({"type", "text", "refusal", "image_url", "detail", "file_id"})
 _OUTPUT_ITEMS = frozenset({"function_call_output", "custom_tool_call_output"})
 # What hosted tools did in earlier turns: their tokens cannot be seen, but with such tools whole windows are held.
 _HOSTED_ITEMS = frozenset({"web_search_call", "file_search_call"})
@@ -60,6 +62,7 @@ class _Reader:
         self.media_bytes = 0
 
     def read_item(self, item: dict[str, Any], path: str) -> None:
+        check_spelling(item, _ITEM_NAMES, f"{path}.")
         kind = item.get("type")
         if kind == "message" or (kind is None and "role" in item):
             self._read_content(item.get("content"), f"{path}.content")
@@ -98,6 +101,7 @@ class _Reader:
             self._read_part(part, f"{path}[{at}]")
 
     def _read_part(self, part: dict[str, Any], path: str) -> None:
+        check_spelling(part, _PART_NAMES, f"{path}.")
         kind = part.get("type")
         if isinstance(kind, str) and kind in TEXT_PARTS:
             return
