@@ -64,7 +64,7 @@ SUSPICIOUS = re.compile(
     r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
     r"|video|media|file|document|container|server|conversation|thread|session|previous|prompt|compact|context|billing"
     r"|credit|geo|region|residency|agent|best_of|sampl|candidate|choices|quality|resolution|reasoning|provider|preset"
-    r"|transform|ultra|mcp|web|citation|advis|iteration|google",
+    r"|transform|ultra|mcp|web|citation|advis|iteration|google|template(?!_kwargs)|pixels|processor",
     re.IGNORECASE,
 )
 TIERS = {
@@ -177,10 +177,12 @@ def _read_message(message: dict[str, Any], path: str, images: list[Image]) -> in
     check_spelling(message, _MESSAGE_NAMES, f"{path}.")
     if message.get("audio") is not None:
         raise UnboundedCall(what="an earlier audio answer is named by id", param=f"{path}.audio")
-    content = message.get("content")
-    if content is None or isinstance(content, str):
-        return 0
-    return sum(_read_part(part, f"{path}.content[{at}]", images) for at, part in enumerate(_parts(content, path)))
+    return sum(
+        _read_part(part, f"{path}.{name}[{at}]", images)
+        for name in ("content", "images")  # the images of an earlier answer, as OpenRouter writes them
+        if not isinstance(message.get(name), str)
+        for at, part in enumerate(_parts(message.get(name), path))
+    )
 
 
 def _read_part(part: dict[str, Any], path: str, images: list[Image]) -> int:

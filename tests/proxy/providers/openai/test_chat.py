@@ -32,6 +32,9 @@ def png(width, height, padding=0):
 
 
 PRICE_MOVERS = {
+    "chat_template": "{{ messages[0].content * 1000 }}",
+    "mm_processor_kwargs": {"min_pixels": 10**9},
+    "max_pixels": 10**9,
     "service_tier": "ultrafast",
     "background": True,
     "web_search_options": {},
@@ -171,6 +174,15 @@ def test_images_are_bounded_by_their_size_and_not_by_their_bytes(model, url, det
     assert outgoing.bound(9).input_tokens == len(outgoing.send(9)) - data + 64 + tokens
 
 
+def test_an_earlier_answers_images_count_like_any_others():
+    """OpenRouter writes them beside the content."""
+    shown = [{"type": "image_url", "image_url": {"url": png(320, 320)}}]
+    plain = read(messages=[{"role": "assistant", "content": "Here."}])
+    with_image = read(messages=[{"role": "assistant", "content": "Here.", "images": shown}])
+    assert with_image.hidden.media_bytes > plain.hidden.media_bytes == 0
+    assert [image.param for image in with_image.hidden.images] == ["messages[0].images[0]"]
+
+
 @pytest.mark.parametrize(
     ("model", "url"),
     [
@@ -284,7 +296,7 @@ def test_a_first_segment_is_replaced_by_the_providers_own_id():
 
 def test_an_unknown_beta_is_refused_by_name():
     with pytest.raises(UnpricedFeature, match="assistants=v2"):
-        read({"openai-beta": "assistants=v2"})
+        read({"openai-beta": "realtime=v1"})
 
 
 def test_the_facts_of_a_call_are_kept_without_its_text():
