@@ -295,7 +295,7 @@ def test_a_first_segment_is_replaced_by_the_providers_own_id():
 
 
 def test_an_unknown_beta_is_refused_by_name():
-    with pytest.raises(UnpricedFeature, match="assistants=v2"):
+    with pytest.raises(UnpricedFeature, match="realtime=v1"):
         read({"openai-beta": "realtime=v1"})
 
 
