@@ -12,7 +12,7 @@ from proxy.headers import check_betas
 from proxy.providers.fingerprints import facts_of
 from proxy.providers.openai import responses_checks as checks
 from proxy.providers.openai.chat_checks import check_refused, tier_of
-from proxy.providers.openai.responses_items import hidden_input, items_of, system_contents
+from proxy.providers.openai.responses_items import hidden_input, items_of, named_items, system_contents
 from proxy.providers.openai.responses_stream import ResponseMeter, meter_answer
 from proxy.providers.openai.vision import image_tokens
 from proxy.providers.parsing import flag, parse_object, required_word, whole_number, word
@@ -60,6 +60,7 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
         user=word(parsed, "user") or word(parsed, "safety_identifier"),
         keeps=endpoint.priced and (flag(parsed, "store") or parsed.get("store") is None),
         previous_id=word(parsed, "previous_response_id") or "",
+        named_items=named_items(parsed),
         facts=facts_of(body, parsed, system=system_contents(parsed), messages=items_of(parsed)),
     )
 
