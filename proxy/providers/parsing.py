@@ -11,6 +11,9 @@ from proxy.bounds import nfkc_growth
 from proxy.errors import Malformed
 
 DEPTH_MAX = 64
+# All that a model of a million tokens reads has far fewer, and so have the token ids of the largest embedding; walking
+# over millions would hold up every other call.
+VALUES_MAX = 500_000
 # orjson turns whole numbers beyond 64 bits into floats, so a float this large is refused either way.
 NUMBER_LIMIT = 2.0**63
 # Without these and without bytes beyond ASCII, no string can be more than ASCII.
@@ -27,7 +30,8 @@ def parse_object(body: bytes) -> tuple[dict[str, Any], int]:
     if not isinstance(value, dict):
         raise Malformed(problem="the body must be a JSON object")
     texts: list[str] = []
-    _check(value, 1, texts=None if body.isascii() and _ESCAPE not in body else texts)
+    if _check(value, 1, VALUES_MAX, texts=None if body.isascii() and _ESCAPE not in body else texts) < 0:
+        raise Malformed(problem=f"the body holds more than {VALUES_MAX} values")
     return value, nfkc_growth(texts)
 
 
@@ -112,13 +116,21 @@ def _spelt(name: str) -> str:
     return _UNREAD.sub("", name).casefold()
 
 
-def _check(value: Any, depth: int, *, texts: list[str] | None) -> None:
-    """Refuse what is too deep or too large; gather all strings, keys too, unless they are known to be ASCII."""
+def _check(value: Any, depth: int, left: int, *, texts: list[str] | None) -> int:
+    """Refuse what is too deep or too large; gather all strings, keys too, unless they are known to be ASCII.
+
+    left: how many values there may be; returns how many more, below 0 as soon as there are too many.
+    """
     if depth > DEPTH_MAX:
         raise Malformed(problem=f"the body is nested deeper than {DEPTH_MAX} levels")
+    left -= len(value)
+    if left < 0:
+        return left
     for item in value if isinstance(value, list) else value.values():
         if isinstance(item, dict | list):
-            _check(item, depth + 1, texts=texts)
+            left = _check(item, depth + 1, left, texts=texts)
+            if left < 0:
+                return left
         elif isinstance(item, str):
             if texts is not None:
                 texts.append(item)
@@ -126,6 +138,7 @@ def _check(value: Any, depth: int, *, texts: list[str] | None) -> None:
             raise Malformed(problem="the body holds a number beyond 64 bits")
     if texts is not None and isinstance(value, dict):
         texts += value
+    return left
 
 
 def _position(error: orjson.JSONDecodeError) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import struct
+import time
 
 import orjson
 import pytest
@@ -281,6 +282,18 @@ def test_more_than_eight_choices_are_refused():
 def test_what_cannot_be_read_exactly_is_malformed(body):
     with pytest.raises(Malformed):
         chat.read_request(Route(chat.CHAT), body, {})
+
+
+@pytest.mark.parametrize("values", [b"[]," * 499_000, b"[1,2,3]," * 125_000, b'{"a":1},' * 250_000], ids=len)
+def test_a_body_of_very_many_values_is_refused_and_holds_nobody_up(values):
+    body = b'{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}],"x":[%b1]}'
+    with pytest.raises(Malformed, match="500000 values"):
+        chat.read_request(Route(chat.CHAT), body % (values * 2), {})
+    began = time.process_time()
+    with pytest.raises(Malformed, match="500000 values"):
+        chat.read_request(Route(chat.CHAT), body.replace(b'"x"', b'"tools"') % (values * 5), {})
+    assert time.process_time() - began < 2
+    assert chat.read_request(Route(chat.CHAT), body % values[: len(values) // 2 // 24 * 24], {})
 
 
 def test_the_last_of_duplicate_keys_is_what_is_checked_and_sent():
