@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil
 
 from proxy.errors import UnboundedCall
+from proxy.providers.disguises import is_chain, is_disguised
 
 MS_PER_SECOND = 1_000
 # Four hours of the usual frames; scanning them takes a quarter of a second, in which nothing else is served.
@@ -78,6 +79,8 @@ def _wav_seconds(data: bytes) -> Fraction:
                 break
             if size > len(data) - at and size not in _LENGTH_UNKNOWN:
                 raise _Unmeasured("it says that it is longer than it is")
+            if is_disguised(data[at:]) or is_chain(data[at:].lstrip(b"\0"), _mp3_bytes):
+                raise _Unmeasured("its samples look like another codec's")
             return Fraction(len(data) - at, bytes_per_second)
         if kind == b"fmt ":
             if bytes_per_second:
@@ -153,6 +156,13 @@ def _frame(head: bytes) -> _Frame:
         return _Frame((12 * bits // rate + padding) * 4, 384, rate)
     samples = 576 if layer == 1 and version != 3 else 1_152
     return _Frame(samples // 8 * bits // rate + padding, samples, rate)
+
+
+def _mp3_bytes(head: bytes) -> int:
+    try:
+        return _frame(head[:3]).size
+    except _Unmeasured:
+        return 0
 
 
 def _frames_told(first: bytes) -> int:
