@@ -17,6 +17,8 @@ from proxy.process import Process
 from proxy.providers.shape import Basis, Metered, ModelRequest, Route, Target
 
 PARAM = "previous_response_id"
+# Its answers hold the reasoning of all turns unless a request says otherwise; others hold that of the last.
+_HOLDS_ALL = "gpt-5.6"
 # How long the end of an answer may wait for its note; without one it cannot be continued.
 REMEMBER_SECONDS = 0.25
 MODEL_LENGTH_MAX, ID_LENGTH_MAX = 128, 123  # of an id: with what marks a part
@@ -36,6 +38,11 @@ async def with_prior(process: Process, caller: Caller, route: Route, request: Mo
     named = [(item_of(item_id) if _is_id(item_id) else "", param) for item_id, param in request.named_items]
     if request.previous_id:
         named.append((request.previous_id if _is_id(request.previous_id) else "", PARAM))
+    if request.reads_all and request.previous_id and not target.model.startswith(_HOLDS_ALL):
+        raise UnboundedCall(
+            what="how much reasoning the answers before hold is not known", param="reasoning.context",
+            hint="Leave reasoning.context out.",
+        )  # fmt: skip
     noted = await _find(process, caller, [name for name, _ in named])
     tokens = sum(_tokens_of(noted.get(name), param, target) for name, param in named)
     hidden = request.hidden
@@ -99,6 +106,8 @@ class Note:
         if not _is_id(response_id) or len(plan.target.model) > MODEL_LENGTH_MAX:
             return
         read, written = _exact_tokens(metered)
+        if read is not None and plan.request.leaves_out:
+            read = max(read, plan.bound.input_tokens)
         notes = [self._of(response_id, read, written)]
         if written is not None:
             notes += [self._of(item_of(name), 0, tokens) for name, tokens in metered.kept_items if _is_id(name)]

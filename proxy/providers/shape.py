@@ -160,6 +160,8 @@ class ModelRequest:
     form: where the body is a form: its parts; `body` then holds those of its fields that are no files.
     user: the end user the body names, if any.
     keeps: the provider keeps the answer under its id. previous_id: the kept answer that it continues.
+    leaves_out: it reads less than its input holds, which a call that continues it may read all the same. reads_all: it
+    also reads what the answers before it left out.
     named_items: parts of kept answers that the input holds by their ids alone, with the fields they stand in.
     traits: of who answers; the plain ones until that is known (planning).
     """
@@ -187,6 +189,8 @@ class ModelRequest:
     user: str | None = None
     keeps: bool = False
     previous_id: str = ""
+    leaves_out: bool = False
+    reads_all: bool = False
     named_items: tuple[tuple[str, str], ...] = ()
     traits: Traits = COMPATIBLE
     facts: CallFacts = field(default_factory=CallFacts)

@@ -15,7 +15,7 @@ from proxy.providers.openai.chat_checks import check_refused, tier_of
 from proxy.providers.openai.responses_items import hidden_input, items_of, named_items, system_contents
 from proxy.providers.openai.responses_stream import ResponseMeter, meter_answer
 from proxy.providers.openai.vision import image_tokens
-from proxy.providers.parsing import flag, parse_object, required_word, whole_number, word
+from proxy.providers.parsing import flag, parse_object, required_word, table, whole_number, word
 from proxy.providers.shape import Basis, Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
 
 DIALECT = Dialect.OPENAI
@@ -60,6 +60,8 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
         user=word(parsed, "user") or word(parsed, "safety_identifier"),
         keeps=endpoint.priced and (flag(parsed, "store") or parsed.get("store") is None),
         previous_id=word(parsed, "previous_response_id") or "",
+        leaves_out=checks.leaves_out(parsed),
+        reads_all=table(parsed, "reasoning").get("context") == "all_turns",
         named_items=named_items(parsed),
         facts=facts_of(body, parsed, system=system_contents(parsed), messages=items_of(parsed)),
     )

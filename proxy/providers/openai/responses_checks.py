@@ -99,6 +99,13 @@ def hosted_tools(body: dict[str, Any]) -> dict[str, int]:
     return dict.fromkeys(sorted(names), whole_number(body, "max_tool_calls", least=1, most=USES_MAX) or 0)
 
 
+def leaves_out(body: dict[str, Any]) -> bool:
+    """Whether the model reads less than the input holds: cut to its window, cleared, or without earlier reasoning."""
+    context = table(body, "reasoning").get("context")
+    is_cut = body.get("truncation") not in (None, "disabled") or bool(body.get("context_management"))
+    return is_cut or context not in (None, "auto", "all_turns")
+
+
 def uses_of_each(uses: Mapping[str, int]) -> int:
     """What `max_tool_calls` may be: it counts all tools together, and each tool could take it all."""
     return min(uses.values())

@@ -146,6 +146,24 @@ def test_a_continued_response_is_bounded_by_all_that_it_reads_and_counted_once(o
     assert list(third)[-1].response.usage.input_tokens > second.usage.total_tokens
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"truncation": "auto"},
+        {"context_management": [{"type": "clear_tool_uses"}]},
+        {"reasoning": {"context": "current_turn"}},
+    ],
+)
+def test_what_an_answer_left_out_is_held_by_the_next(on: Stage, fields: dict[str, Any]) -> None:
+    worker = on.worker()
+    say = "Hello [[tokens_in=60 tokens_out=50]] " + "a" * 1_000
+    made, _ = create(on, worker, model="gpt-5", input=say, **fields)
+    note = StoredResponse.objects.get(response_id=made.id)
+    assert note.input_tokens == len(on.fake.log()[-1]["body"]) + 64 > made.usage.input_tokens == 60
+    error = refused(on, worker.key, model="gpt-5", previous_response_id=made.id, reasoning={"context": "all_turns"})
+    assert (error.code, error.param) == ("unbounded_call", "reasoning.context")
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_parts_of_an_answer_may_be_sent_again_by_their_ids_alone(on: Stage, stream: bool) -> None:
     """As the Agents SDK sends reasoning, and other clients every part, in the turn after a tool call."""
