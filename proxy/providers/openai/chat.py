@@ -37,6 +37,7 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
         output_cap=checks.cap_of(parsed),
         choices=checks.choices_of(parsed),
         tier=checks.tier_of(parsed),
+        cache_ttl_long=checks.asks_long_cache(body, parsed),
         wants_usage=flag(options, "include_usage"),
         extra_output_tokens=checks.predicted_tokens(parsed),
         hidden=checks.hidden_input(parsed, growth),

@@ -129,6 +129,17 @@ def tier_of(body: dict[str, Any]) -> str:
     return tier
 
 
+def asks_long_cache(body: bytes, parsed: dict[str, Any]) -> bool:
+    """Whether a cache lifetime of twelve hours is asked for anywhere, of the whole request or of a part."""
+    return (b"12h" in body or b"\\u" in body) and _holds_long_ttl(parsed)
+
+
+def _holds_long_ttl(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("ttl") == "12h" or any(map(_holds_long_ttl, value.values()))
+    return isinstance(value, list) and any(map(_holds_long_ttl, value))
+
+
 def cap_of(body: dict[str, Any]) -> int | None:
     """The client's own output bound for one choice, under either of its names."""
     caps = {whole_number(body, name, least=1, most=10**9) for name in ("max_completion_tokens", "max_tokens")} - {None}

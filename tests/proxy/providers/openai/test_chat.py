@@ -155,6 +155,20 @@ def test_schemas_of_tools_add_two_tokens_for_each_node():
     assert outgoing.bound(9).input_tokens >= len(outgoing.send(9)) + 64 + 2 * 8 + 2 * 2
 
 
+def test_a_part_that_asks_for_a_long_cache_lifetime_counts_at_its_rate():
+    part = {"type": "text", "text": "12h", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"enum": ["12h"]}}}]
+    asked = read(messages=[{"role": "user", "content": [part]}])
+    assert asked.cache_ttl_long
+    assert chat.prepare(asked, GPT).bound(9).cache_ttl_long
+    usage = {"prompt_tokens": 90, "completion_tokens": 1, "prompt_tokens_details": {"cache_write_tokens": 80}}
+    metered = chat.read_answer(asked, orjson.dumps({"choices": [], "usage": usage}))
+    assert metered.usage.cache_write_long == 80
+    escaped = orjson.dumps(body_of(messages=[{"role": "user", "content": [part]}])).replace(b'"12h"', b'"12\\u0068"')
+    assert chat.read_request(Route(chat.CHAT), escaped, {}).cache_ttl_long
+    assert not read(messages=[{"role": "user", "content": "12h"}], tools=tools).cache_ttl_long
+
+
 @pytest.mark.parametrize(
     ("model", "url", "detail", "tokens"),
     [
