@@ -42,6 +42,7 @@ TO_PROVIDER = frozenset(
         "x-app",
         "anthropic-version",
         "anthropic-beta",
+        "openai-beta",
         "anthropic-dangerous-direct-browser-access",
         # Google's client says what it is and how long it waits; its masks and its billing project do not pass.
         "x-goog-api-client",
@@ -49,6 +50,8 @@ TO_PROVIDER = frozenset(
     }
 )
 TO_PROVIDER_PREFIXES = ("x-stainless-",)
+# What a beta of theirs means at anybody else's endpoint is not checked there, so it stays here.
+_BETA_HEADERS = {Dialect.ANTHROPIC: "anthropic-beta", Dialect.OPENAI: "openai-beta"}
 
 TO_CLIENT = frozenset(
     {
@@ -114,6 +117,9 @@ BETAS = frozenset(
     }
 )
 
+# Of OpenAI's, those that clients send everywhere: both name a form of request that we know or refuse by its path.
+OPENAI_BETAS = frozenset({"assistants=v1", "assistants=v2", "responses=experimental"})
+
 
 def read_headers(raw: RawHeaders) -> dict[str, str]:
     """The client's headers by lower-case name, repeated ones joined; refuses what parsers disagree about."""
@@ -139,20 +145,26 @@ def read_headers(raw: RawHeaders) -> dict[str, str]:
 
 def check_betas(headers: Mapping[str, str], dialect: Dialect) -> None:
     """Refuse a beta we do not know, by name: it could change the price, and stripping it would change the answer."""
-    name = "anthropic-beta" if dialect is Dialect.ANTHROPIC else "openai-beta"
-    known = BETAS if dialect is Dialect.ANTHROPIC else frozenset[str]()
+    name = _BETA_HEADERS[dialect]
+    known = BETAS if dialect is Dialect.ANTHROPIC else OPENAI_BETAS
     for beta in (part.strip() for part in headers.get(name, "").split(",")):
         if beta and beta not in known:
             raise UnpricedFeature(feature=f"the beta '{beta}'", param=name, hint=f"Leave it out of {name}.")
 
 
-def to_provider(headers: Mapping[str, str], key_headers: Pairs, content_type: str = "application/json") -> Pairs:
+def to_provider(
+    headers: Mapping[str, str], key_headers: Pairs, content_type: str = "application/json", *, dialect: Dialect
+) -> Pairs:
     """What a provider receives: allow-listed headers of the client, and the provider's own key.
 
-    headers: of read_headers; key_headers: of the dialect's manners; content_type: of the body.
+    headers: of read_headers; key_headers: of the dialect's manners; content_type: of the body;
+    dialect: of the request, whose betas have been checked.
     """
+    foreign = {name for of, name in _BETA_HEADERS.items() if of is not dialect}
     passed = [
-        (name, value) for name, value in headers.items() if name in TO_PROVIDER or name.startswith(TO_PROVIDER_PREFIXES)
+        (name, value)
+        for name, value in headers.items()
+        if name not in foreign and (name in TO_PROVIDER or name.startswith(TO_PROVIDER_PREFIXES))
     ]
     # Compressed answers could not be metered as they pass.
     return [*passed, ("content-type", content_type), ("accept-encoding", "identity"), *key_headers]

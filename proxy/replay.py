@@ -32,7 +32,7 @@ def place_for(process: Process, plan: Plan, client_headers: Mapping[str, str]) -
     An answer that its provider keeps has an id, which belongs to one agent; and what it continues may be gone.
     """
     caller, request = plan.caller, plan.request
-    if not (is_on(caller) and plan.route.endpoint.kept) or request.keeps or request.previous_id:
+    if not (is_on(caller) and plan.route.endpoint.kept) or request.keeps or request.previous_id or request.named_items:
         return None
     return place_of(
         caller.organization_id,

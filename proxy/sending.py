@@ -71,9 +71,12 @@ async def ask_provider(process: Process, plan: Plan, client_headers: Mapping[str
     return await process.upstream.send(
         plan.route.endpoint.method,
         url_of(base_url_of(process, plan), plan),
-        headers.to_provider(client_headers, key_headers(plan, credential.api_key), plan.outgoing.content_type),
+        headers.to_provider(
+            client_headers, key_headers(plan, credential.api_key), plan.outgoing.content_type,
+            dialect=plan.route.endpoint.dialect,
+        ),
         None if plan.route.is_read else body,
-    )
+    )  # fmt: skip
 
 
 def key_headers(plan: Plan, api_key: str) -> list[tuple[str, str]]:

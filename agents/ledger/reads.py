@@ -89,8 +89,8 @@ WHERE seq = 0
 """
 
 STORED = """
-SELECT provider, model, input_tokens, output_tokens FROM stored_response
-WHERE agent_id = %(agent)s AND practice = %(practice)s AND response_id = %(response)s
+SELECT response_id, provider, model, input_tokens, output_tokens FROM stored_response
+WHERE agent_id = %(agent)s AND practice = %(practice)s AND response_id = ANY(%(responses)s)
   AND organization_id = %(organization)s AND expires_at > ledger_clock()
 """
 FORGET = """
@@ -172,17 +172,19 @@ class Reader:
                 return _state(row)
         return None
 
-    async def stored_answer(
-        self, response_id: str, organization_id: UUID, agent_id: UUID, *, practice: bool
-    ) -> StoredAnswer | None:
-        """Return an answer that a provider keeps, None unless this agent made it."""
-        names = {"organization": organization_id, "agent": agent_id, "practice": practice, "response": response_id}
-        for provider, model, read, written in await self._fetch(STORED, names):
-            return StoredAnswer(
+    async def stored_answers(
+        self, response_ids: Sequence[str], organization_id: UUID, agent_id: UUID, *, practice: bool
+    ) -> dict[str, StoredAnswer]:
+        """Return those of the answers that a provider keeps which this agent made, by their ids."""
+        ids = list(response_ids)
+        names = {"organization": organization_id, "agent": agent_id, "practice": practice, "responses": ids}
+        return {
+            response_id: StoredAnswer(
                 organization_id=organization_id, agent_id=agent_id, practice=practice, response_id=response_id,
                 provider=provider, model=model, input_tokens=read, output_tokens=written,
-            )  # fmt: skip
-        return None
+            )
+            for response_id, provider, model, read, written in await self._fetch(STORED, names)
+        }  # fmt: skip
 
     async def forget_answer(self, answer: StoredAnswer) -> None:
         """Forget an answer that its provider keeps no more."""

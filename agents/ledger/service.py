@@ -179,11 +179,11 @@ class Ledger:
         """Return a call of that agent, running or ended; None when it has no such call."""
         return await self._reader.call_state(call_id, agent_id)
 
-    async def stored_answer(
-        self, response_id: str, organization_id: UUID, agent_id: UUID, *, practice: bool
-    ) -> StoredAnswer | None:
-        """Return the answer of that id that a provider keeps, None unless this agent made it."""
-        return await self._reader.stored_answer(response_id, organization_id, agent_id, practice=practice)
+    async def stored_answers(
+        self, response_ids: Sequence[str], organization_id: UUID, agent_id: UUID, *, practice: bool
+    ) -> dict[str, StoredAnswer]:
+        """Return those of the answers that a provider keeps which this agent made, by their ids."""
+        return await self._reader.stored_answers(response_ids, organization_id, agent_id, practice=practice)
 
     async def forget_answer(self, answer: StoredAnswer) -> None:
         """Its provider keeps it no more."""

@@ -94,7 +94,7 @@ TABLE: dict[str, Row] = {
     ),
     "call_too_expensive": _quota(
         _BUDGET + "; this call may cost up to {asked}, more than one call may.{affordable}"
-        " Lower its output bound or its input, or raise the limit. {resets}",
+        " Lower its output bound, if it has one, or its input, or raise the limit. {resets}",
         Wait.NONE,
         of_call="Agent {agent} may use at most {limit} for one call; this call may use up to {asked}.{affordable}"
         " Ask for less, or raise the limit on the agent's page.",

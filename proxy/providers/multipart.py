@@ -26,6 +26,8 @@ _DISPOSITION = re.compile(
     re.IGNORECASE,
 )
 _TYPE = re.compile(rb"[\x21-\x7e][\x20-\x7e]{0,127}")
+_CHARSET = re.compile(rb"charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
+_UTF_8, _LIKE_ASCII = frozenset({b"utf-8", b"utf8"}), frozenset({b"us-ascii", b"ascii", b"iso-8859-1"})
 _HARMLESS = frozenset({b"content-length", b"content-transfer-encoding"})
 _PLAIN_ENCODINGS = frozenset({b"binary", b"8bit", b"7bit"})
 
@@ -161,7 +163,15 @@ def _named(headers: dict[bytes, bytes], content: bytes) -> Part:
     shown = None if filename is None else _file_name(filename)
     if shown is None and len(content) > FIELD_BYTES_MAX:
         raise Malformed(problem=f"'{name.decode()}' is longer than {FIELD_BYTES_MAX} bytes", param=name.decode())
+    if shown is None and not _is_utf_8(content, content_type):
+        raise _malformed(f"'{name.decode()}' is in a charset that is not UTF-8")
     return Part(name.decode("ascii"), content, shown, content_type.decode("ascii"))
+
+
+def _is_utf_8(content: bytes, content_type: bytes) -> bool:
+    """Whether the text of a field is the same to readers that heed its charset and to those that do not."""
+    charsets = {charset.lower() for charset in _CHARSET.findall(content_type)}
+    return charsets <= _UTF_8 or (content.isascii() and charsets <= _UTF_8 | _LIKE_ASCII)
 
 
 def _file_name(raw: bytes) -> str:

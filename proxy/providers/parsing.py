@@ -1,5 +1,8 @@
 """Strict reading of a request body: what we cannot read exactly, a provider might read dearer."""
 
+import re
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -8,10 +11,14 @@ from proxy.bounds import nfkc_growth
 from proxy.errors import Malformed
 
 DEPTH_MAX = 64
+# All that a model of a million tokens reads has far fewer, and so have the token ids of the largest embedding; walking
+# over millions would hold up every other call.
+VALUES_MAX = 500_000
 # orjson turns whole numbers beyond 64 bits into floats, so a float this large is refused either way.
 NUMBER_LIMIT = 2.0**63
 # Without these and without bytes beyond ASCII, no string can be more than ASCII.
 _ESCAPE = b"\\u"
+_UNREAD = re.compile(r"[_\s-]|\[.*")
 
 
 def parse_object(body: bytes) -> tuple[dict[str, Any], int]:
@@ -23,7 +30,8 @@ def parse_object(body: bytes) -> tuple[dict[str, Any], int]:
     if not isinstance(value, dict):
         raise Malformed(problem="the body must be a JSON object")
     texts: list[str] = []
-    _check(value, 1, texts=None if body.isascii() and _ESCAPE not in body else texts)
+    if _check(value, 1, VALUES_MAX, texts=None if body.isascii() and _ESCAPE not in body else texts) < 0:
+        raise Malformed(problem=f"the body holds more than {VALUES_MAX} values")
     return value, nfkc_growth(texts)
 
 
@@ -85,13 +93,44 @@ def objects(body: dict[str, Any], name: str, *, path: str = "") -> list[dict[str
     return value
 
 
-def _check(value: Any, depth: int, *, texts: list[str] | None) -> None:
-    """Refuse what is too deep or too large; gather all strings, keys too, unless they are known to be ASCII."""
+def check_spelling(names: Iterable[str], known: frozenset[str], path: str = "") -> None:
+    """Refuse a name that is one of the known ones in another spelling: some providers would read it as that one.
+
+    Readers written in Go know no upper case, Google's no underscores, and forms may have brackets.
+    """
+    if isinstance(names, dict) and names.keys() <= known:
+        return
+    for name in names:
+        if name not in known and (meant := _spellings(known).get(_spelt(name))):
+            raise Malformed(
+                problem=f"'{path}{name[:100]}' is not a field; write '{path}{meant}'", param=path + name[:100]
+            )
+
+
+@lru_cache(64)
+def _spellings(known: frozenset[str]) -> dict[str, str]:
+    return {_spelt(name): name for name in sorted(known)}
+
+
+def _spelt(name: str) -> str:
+    return _UNREAD.sub("", name).casefold()
+
+
+def _check(value: Any, depth: int, left: int, *, texts: list[str] | None) -> int:
+    """Refuse what is too deep or too large; gather all strings, keys too, unless they are known to be ASCII.
+
+    left: how many values there may be; returns how many more, below 0 as soon as there are too many.
+    """
     if depth > DEPTH_MAX:
         raise Malformed(problem=f"the body is nested deeper than {DEPTH_MAX} levels")
+    left -= len(value)
+    if left < 0:
+        return left
     for item in value if isinstance(value, list) else value.values():
         if isinstance(item, dict | list):
-            _check(item, depth + 1, texts=texts)
+            left = _check(item, depth + 1, left, texts=texts)
+            if left < 0:
+                return left
         elif isinstance(item, str):
             if texts is not None:
                 texts.append(item)
@@ -99,6 +138,7 @@ def _check(value: Any, depth: int, *, texts: list[str] | None) -> None:
             raise Malformed(problem="the body holds a number beyond 64 bits")
     if texts is not None and isinstance(value, dict):
         texts += value
+    return left
 
 
 def _position(error: orjson.JSONDecodeError) -> str:

@@ -160,6 +160,9 @@ class ModelRequest:
     form: where the body is a form: its parts; `body` then holds those of its fields that are no files.
     user: the end user the body names, if any.
     keeps: the provider keeps the answer under its id. previous_id: the kept answer that it continues.
+    leaves_out: it reads less than its input holds, which a call that continues it may read all the same. reads_all: it
+    also reads what the answers before it left out.
+    named_items: parts of kept answers that the input holds by their ids alone, with the fields they stand in.
     traits: of who answers; the plain ones until that is known (planning).
     """
 
@@ -186,6 +189,9 @@ class ModelRequest:
     user: str | None = None
     keeps: bool = False
     previous_id: str = ""
+    leaves_out: bool = False
+    reads_all: bool = False
+    named_items: tuple[tuple[str, str], ...] = ()
     traits: Traits = COMPATIBLE
     facts: CallFacts = field(default_factory=CallFacts)
 
@@ -259,7 +265,8 @@ class Metered:
     provider_id: the answer's own id. finished: it ended as its protocol says it must.
     error: the message of an error event inside the stream.
     raw_usage: kept only where the basis is not usage or a key was unknown.
-    flags: what a person should look at.
+    kept_items: of an answer that its provider keeps, the parts that later calls may name by their ids, and the tokens
+    that each is at most. flags: what a person should look at.
     """
 
     usage: Usage | None = None
@@ -273,6 +280,7 @@ class Metered:
     error: str | None = None
     problem: str | None = None
     raw_usage: JsonObject | None = field(default=None, repr=False)
+    kept_items: tuple[tuple[str, int], ...] = ()
     flags: tuple[str, ...] = ()
 
     def charged_usage(self, output_tokens: int) -> Usage | None:

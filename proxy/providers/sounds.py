@@ -11,11 +11,13 @@ from fractions import Fraction
 from math import ceil
 
 from proxy.errors import UnboundedCall
+from proxy.providers.disguises import is_chain, is_disguised
 
 MS_PER_SECOND = 1_000
 # Four hours of the usual frames; scanning them takes a quarter of a second, in which nothing else is served.
 FRAMES_MAX = 600_000
 CHUNKS_MAX = 1_000
+TAGS_MAX = 16
 FORMATS = "WAV with PCM, or MP3"
 
 _PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
@@ -77,6 +79,8 @@ def _wav_seconds(data: bytes) -> Fraction:
                 break
             if size > len(data) - at and size not in _LENGTH_UNKNOWN:
                 raise _Unmeasured("it says that it is longer than it is")
+            if is_disguised(data[at:]) or is_chain(data[at:].lstrip(b"\0"), _mp3_bytes):
+                raise _Unmeasured("its samples look like another codec's")
             return Fraction(len(data) - at, bytes_per_second)
         if kind == b"fmt ":
             if bytes_per_second:
@@ -109,7 +113,7 @@ def _mp3_seconds(data: bytes) -> Fraction:
         head = data[at : at + 3]
         frame = frames.get(head)
         if frame is None:
-            if not data[at:end].strip(b"\0"):
+            if head[:1] == b"\0" and not data[at:end].strip(b"\0"):
                 break  # padding
             frame = frames[head] = _frame(head)
         heads[head] += 1
@@ -127,13 +131,15 @@ def _mp3_seconds(data: bytes) -> Fraction:
 def _after_tags(data: bytes) -> int:
     """Where the ID3v2 tags at the beginning end."""
     at = 0
-    while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
+    for _ in range(TAGS_MAX):
+        if data[at : at + 3] != b"ID3" or at + 10 > len(data):
+            return at
         high, upper, lower, low = data[at + 6 : at + 10]
         if max(high, upper, lower, low) > 127:
             raise _Unmeasured("its tag cannot be read")
         footer = 10 if data[at + 5] & 0x10 else 0
         at += 10 + (high << 21 | upper << 14 | lower << 7 | low) + footer
-    return at
+    raise _Unmeasured("it has too many tags")
 
 
 def _frame(head: bytes) -> _Frame:
@@ -150,6 +156,13 @@ def _frame(head: bytes) -> _Frame:
         return _Frame((12 * bits // rate + padding) * 4, 384, rate)
     samples = 576 if layer == 1 and version != 3 else 1_152
     return _Frame(samples // 8 * bits // rate + padding, samples, rate)
+
+
+def _mp3_bytes(head: bytes) -> int:
+    try:
+        return _frame(head[:3]).size
+    except _Unmeasured:
+        return 0
 
 
 def _frames_told(first: bytes) -> int:

@@ -25,7 +25,9 @@ def answer(house: House, response_id: str = "resp_1", **fields: Any) -> StoredAn
 
 async def found(ledger: Ledger, one: StoredAnswer, **names: Any) -> StoredAnswer | None:
     asked = {"organization_id": one.organization_id, "agent_id": one.agent_id, "practice": one.practice} | names
-    return await ledger.stored_answer(one.response_id, **asked)
+    answers = await ledger.stored_answers([one.response_id, "resp_of_nobody"], **asked)
+    assert answers.keys() <= {one.response_id}
+    return answers.get(one.response_id)
 
 
 async def test_a_note_is_there_once_it_is_said_to_be(house: House, ledger: Ledger) -> None:

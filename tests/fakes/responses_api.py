@@ -165,6 +165,7 @@ class Answer:
             _item("ws", "web_search_call", action={"type": "search", "query": "word", "queries": ["word"]})
             for _ in range(used.searches)
         ]
+        thoughts = [_item("rs", "reasoning", summary=[]) for _ in range(int(self._script.get("thoughts", 0)))]
         calls = [
             _item("fc", "function_call", arguments='{"at":1}', call_id=f"call_{secrets.token_hex(12)}", name="look")
             for _ in range(self._tool_calls)
@@ -172,7 +173,7 @@ class Answer:
         text = " ".join([self._word] * self._pieces)
         part = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
         message = [] if calls else [_item("msg", "message", content=[part], role="assistant")]
-        return [*searches, *calls, *message]
+        return [*searches, *thoughts, *calls, *message]
 
     def _status_of(self, used: Tokens, body: dict[str, Any]) -> str:
         if self._script.get("failed"):

@@ -80,7 +80,7 @@ def test_our_headers_and_the_callers_keys_never_reach_a_provider():
             (b"anthropic-version", b"2023-06-01"),
         ]
     )
-    sent = headers.to_provider(client, [("x-api-key", "sk-real")])
+    sent = headers.to_provider(client, [("x-api-key", "sk-real")], dialect=Dialect.ANTHROPIC)
     assert dict(sent) == {
         "user-agent": "OpenAI/Python",
         "x-stainless-lang": "python",
@@ -115,7 +115,17 @@ def test_a_client_learns_limits_and_request_ids_but_not_our_account():
     ]
 
 
+def test_a_beta_reaches_those_alone_for_whom_it_was_checked():
+    client = {"anthropic-beta": "context-1m-2025-08-07", "openai-beta": "responses=experimental"}
+    for dialect, name in ((Dialect.ANTHROPIC, "anthropic-beta"), (Dialect.OPENAI, "openai-beta")):
+        passed = dict(headers.to_provider(client, [], dialect=dialect))
+        assert {one for one in passed if one.endswith("beta")} == {name}
+        assert passed[name] == client[name]
+    assert not [name for name, _ in headers.to_provider(client, [], dialect=Dialect.GEMINI) if name.endswith("beta")]
+
+
 def test_betas_are_checked_by_name():
+    headers.check_betas({"openai-beta": "assistants=v2, responses=experimental"}, Dialect.OPENAI)
     headers.check_betas({"anthropic-beta": "prompt-caching-2024-07-31, pdfs-2024-09-25"}, Dialect.ANTHROPIC)
     headers.check_betas({"openai-beta": "anything"}, Dialect.ANTHROPIC)
     headers.check_betas({}, Dialect.OPENAI)

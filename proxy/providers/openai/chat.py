@@ -37,6 +37,7 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
         output_cap=checks.cap_of(parsed),
         choices=checks.choices_of(parsed),
         tier=checks.tier_of(parsed),
+        cache_ttl_long=checks.asks_long_cache(body, parsed),
         wants_usage=flag(options, "include_usage"),
         extra_output_tokens=checks.predicted_tokens(parsed),
         hidden=checks.hidden_input(parsed, growth),
@@ -47,7 +48,11 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
 
 def prepare(request: ModelRequest, target: Target) -> Outgoing:
     """Serialise for a target: its model id, a pinned tier, usage in streams; the output bound comes with send()."""
-    body = {name: value for name, value in request.body.items() if value is not None or name not in CAP_FIELDS}
+    body = {
+        _read_as(name, target): value
+        for name, value in request.body.items()
+        if value is not None or name not in CAP_FIELDS
+    }
     body["model"] = target.model
     if target.traits.pins_tier and body.get("service_tier") in (None, "auto"):
         # Left out, the provider's project setting decides, and that may be the dearer one.
@@ -80,7 +85,13 @@ def stream_meter(request: ModelRequest) -> StreamMeter:
 
 
 def _cap_field(request: ModelRequest, target: Target) -> str:
-    for field in CAP_FIELDS:
-        if request.body.get(field) is not None:
-            return field
-    return target.traits.cap_field
+    named = next((field for field in CAP_FIELDS if request.body.get(field) is not None), target.traits.cap_field)
+    return _read_as(named, target)
+
+
+def _read_as(name: str, target: Target) -> str:
+    """The name under which a provider reads a field. OpenAI reads both of the bound; others may know one alone.
+
+    What they do not know they ignore, and then nothing would bound the answer.
+    """
+    return target.traits.cap_field if name in CAP_FIELDS and not target.traits.pins_tier else name

@@ -6,7 +6,7 @@ from typing import Any
 from proxy.bounds import Hidden, Image, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.openai.vision import image_of_url
-from proxy.providers.parsing import objects, required_word, table, whole_number, word
+from proxy.providers.parsing import check_spelling, objects, required_word, table, whole_number, word
 from proxy.providers.shape import Target
 
 CHOICES_MAX = 8
@@ -64,7 +64,7 @@ SUSPICIOUS = re.compile(
     r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
     r"|video|media|file|document|container|server|conversation|thread|session|previous|prompt|compact|context|billing"
     r"|credit|geo|region|residency|agent|best_of|sampl|candidate|choices|quality|resolution|reasoning|provider|preset"
-    r"|transform|ultra|mcp|web|citation|advis|iteration|google",
+    r"|transform|ultra|mcp|web|citation|advis|iteration|google|template(?!_kwargs)|pixels|processor",
     re.IGNORECASE,
 )
 TIERS = {
@@ -76,6 +76,11 @@ TIERS = {
     "priority": "priority",
     "fast": "priority",
 }
+# What is read of messages, of their parts and of tools.
+_MESSAGE_NAMES = frozenset({"role", "content", "audio", "images"})
+_PART_NAMES = frozenset({"type", "text", "refusal", "image_url", "input_audio", "file", "video_url", "audio_url"})
+_IMAGE_NAMES = frozenset({"url", "detail"})
+_TOOL_NAMES = frozenset({"type", "function", "custom"})
 _TEXT_PARTS = {"text": "text", "refusal": "refusal"}
 _CACHE_KEYS = frozenset({"mode", "ttl"})
 # What of Google's own fields, which its compatible form takes there, is bounded by the output cap.
@@ -84,6 +89,7 @@ _GOOGLE_KEYS = frozenset({"thinking_config", "thought_tag_marker"})
 
 def check_fields(body: dict[str, Any]) -> None:
     """Refuse every field that could move the price in a way we do not count."""
+    check_spelling(body, KNOWN)
     for name in body.keys() - KNOWN:
         if SUSPICIOUS.search(name) and body[name] is not None:
             raise UnpricedFeature(feature=f"the field '{name}'", param=name)
@@ -102,6 +108,7 @@ def check_fields(body: dict[str, Any]) -> None:
     if not (extra.keys() <= {"google"} and table(extra, "google").keys() <= _GOOGLE_KEYS):
         raise UnpricedFeature(feature="these fields", param="extra_body", hint="Only google.thinking_config passes.")
     for tool in objects(body, "tools"):
+        check_spelling(tool, _TOOL_NAMES, "tools.")
         if tool.get("type") not in ("function", "custom"):
             raise UnpricedFeature(feature=f"the hosted tool {tool.get('type')!r}", param="tools")
 
@@ -120,6 +127,17 @@ def tier_of(body: dict[str, Any]) -> str:
     if tier is None:
         raise UnpricedFeature(feature=f"the service tier {asked!r}", param="service_tier")
     return tier
+
+
+def asks_long_cache(body: bytes, parsed: dict[str, Any]) -> bool:
+    """Whether a cache lifetime of twelve hours is asked for anywhere, of the whole request or of a part."""
+    return (b"12h" in body or b"\\u" in body) and _holds_long_ttl(parsed)
+
+
+def _holds_long_ttl(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("ttl") == "12h" or any(map(_holds_long_ttl, value.values()))
+    return isinstance(value, list) and any(map(_holds_long_ttl, value))
 
 
 def cap_of(body: dict[str, Any]) -> int | None:
@@ -167,15 +185,19 @@ def system_contents(body: dict[str, Any]) -> list[Any]:
 
 def _read_message(message: dict[str, Any], path: str, images: list[Image]) -> int:
     """Check a message and gather its images; the bytes of base64 it holds."""
+    check_spelling(message, _MESSAGE_NAMES, f"{path}.")
     if message.get("audio") is not None:
         raise UnboundedCall(what="an earlier audio answer is named by id", param=f"{path}.audio")
-    content = message.get("content")
-    if content is None or isinstance(content, str):
-        return 0
-    return sum(_read_part(part, f"{path}.content[{at}]", images) for at, part in enumerate(_parts(content, path)))
+    return sum(
+        _read_part(part, f"{path}.{name}[{at}]", images)
+        for name in ("content", "images")  # the images of an earlier answer, as OpenRouter writes them
+        if not isinstance(message.get(name), str)
+        for at, part in enumerate(_parts(message.get(name), path))
+    )
 
 
 def _read_part(part: dict[str, Any], path: str, images: list[Image]) -> int:
+    check_spelling(part, _PART_NAMES, f"{path}.")
     kind = part.get("type")
     if isinstance(kind, str) and kind in _TEXT_PARTS:
         return 0
@@ -184,6 +206,7 @@ def _read_part(part: dict[str, Any], path: str, images: list[Image]) -> int:
     if kind != "image_url":
         raise UnboundedCall(what=f"a content part of type {kind!r}", param=path, hint="Send text or images.")
     source = table(part, "image_url")
+    check_spelling(source, _IMAGE_NAMES, f"{path}.image_url.")
     detail = word(source, "detail") or "auto"
     image, data_bytes = image_of_url(required_word(source, "url"), detail=detail, param=path)
     images.append(image)

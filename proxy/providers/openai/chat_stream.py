@@ -71,7 +71,10 @@ class _Answer:
         usage_of = self._request.traits.usage_of
         try:
             if self.usage is not None:
-                reading = read_usage(usage_of, "chat", self.usage, {"tier": self.tier or self._request.tier})
+                context = {
+                    "tier": self.tier or self._request.tier, "any_12h_ttl": self._request.cache_ttl_long
+                }  # fmt: skip
+                reading = read_usage(usage_of, "chat", self.usage, context)
         except UsageUnreadable as error:
             problem = str(error)
         known = reading is not None and not reading[0].unknown_keys

@@ -8,17 +8,18 @@ import orjson
 from proxy.errors import Malformed, UnpricedFeature
 from proxy.providers.multipart import is_form
 from proxy.providers.openai.chat_checks import SUSPICIOUS
-from proxy.providers.parsing import flag, whole_number
+from proxy.providers.parsing import check_spelling, flag, whole_number
 
 TOKEN_ID_MAX = 2**31
 _FLAGS = {"true": True, "false": False}
 
 
 def check_unknown(body: Mapping[str, Any], known: frozenset[str]) -> None:
-    """Refuse a field that we do not know and whose name says that it could move the price."""
+    """Refuse a field that we do not know and whose name says that it could move the price, or is one of ours."""
     for name in sorted(body.keys() - known):
         if SUSPICIOUS.search(name) and body[name] is not None:
             raise UnpricedFeature(feature=f"the field '{name}'", param=name)
+    check_spelling(body, known)
 
 
 def check_json(headers: Mapping[str, str]) -> None:

@@ -11,11 +11,11 @@ from proxy.errors import Dialect
 from proxy.headers import check_betas
 from proxy.providers.fingerprints import facts_of
 from proxy.providers.openai import responses_checks as checks
-from proxy.providers.openai.chat_checks import check_refused, tier_of
-from proxy.providers.openai.responses_items import hidden_input, items_of, system_contents
+from proxy.providers.openai.chat_checks import asks_long_cache, check_refused, tier_of
+from proxy.providers.openai.responses_items import hidden_input, items_of, named_items, system_contents
 from proxy.providers.openai.responses_stream import ResponseMeter, meter_answer
 from proxy.providers.openai.vision import image_tokens
-from proxy.providers.parsing import flag, parse_object, required_word, whole_number, word
+from proxy.providers.parsing import flag, parse_object, required_word, table, whole_number, word
 from proxy.providers.shape import Basis, Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
 
 DIALECT = Dialect.OPENAI
@@ -54,12 +54,15 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
         output_cap=whole_number(parsed, CAP_FIELD, least=CAP_MIN, most=10**9),
         output_cap_least=CAP_MIN,
         tier=tier_of(parsed),
-        cache_ttl_long=_asks_long_cache(body, parsed),
+        cache_ttl_long=asks_long_cache(body, parsed),
         hosted_tools=hosted,
         hidden=hidden_input(parsed, growth, hosted=bool(hosted)),
         user=word(parsed, "user") or word(parsed, "safety_identifier"),
         keeps=endpoint.priced and (flag(parsed, "store") or parsed.get("store") is None),
         previous_id=word(parsed, "previous_response_id") or "",
+        leaves_out=checks.leaves_out(parsed),
+        reads_all=table(parsed, "reasoning").get("context") == "all_turns",
+        named_items=named_items(parsed),
         facts=facts_of(body, parsed, system=system_contents(parsed), messages=items_of(parsed)),
     )
 
@@ -107,9 +110,3 @@ def _with_pinned(body: dict[str, Any], request: ModelRequest, target: Target) ->
     uses = checks.uses_of_each(request.hosted_tools)
     body["max_tool_calls"] = uses
     return replace(request, hosted_tools=dict.fromkeys(request.hosted_tools, uses))
-
-
-def _asks_long_cache(body: bytes, parsed: dict[str, Any]) -> bool:
-    """Whether a cache lifetime of twelve hours is asked for anywhere; a text that is just "12h" counts too."""
-    plain = orjson.dumps(parsed) if b"\\u" in body else body
-    return b'"12h"' in plain

@@ -5,7 +5,7 @@ from typing import Any
 
 from proxy.errors import UnboundedCall, UnpricedFeature
 from proxy.providers.openai.chat_checks import SUSPICIOUS
-from proxy.providers.parsing import flag, objects, table, whole_number, word
+from proxy.providers.parsing import check_spelling, flag, objects, table, whole_number, word
 
 # Fields whose price is known: none, or bounded by the output bound, or read elsewhere in this file.
 KNOWN = frozenset(
@@ -59,6 +59,8 @@ HOSTED_TOOLS = {
     "web_search_preview_2025_03_11": "web_search",
     "file_search": "file_search",
 }
+_SPELT = KNOWN.union(UNBOUNDED)
+_TOOL_NAMES = frozenset({"type", "allowed_callers"})
 USES_MAX = 10**6
 _CACHE_KEYS = frozenset({"mode", "ttl"})
 _REASONING_KEYS = frozenset({"effort", "summary", "generate_summary", "context", "mode"})
@@ -75,6 +77,7 @@ def check_fields(body: dict[str, Any]) -> None:
             raise UnboundedCall(what=what, param=name, hint=hint)
     if (whole_number(body, "n", least=1, most=USES_MAX) or 1) > 1:
         raise UnboundedCall(what="a response is one answer", param="n", hint="Leave n out.")
+    check_spelling(body, _SPELT)
     for name in body.keys() - KNOWN:
         if SUSPICIOUS.search(name) and body[name] is not None:
             raise UnpricedFeature(feature=f"the field '{name}'", param=name)
@@ -94,6 +97,13 @@ def hosted_tools(body: dict[str, Any]) -> dict[str, int]:
     if not names:
         return {}
     return dict.fromkeys(sorted(names), whole_number(body, "max_tool_calls", least=1, most=USES_MAX) or 0)
+
+
+def leaves_out(body: dict[str, Any]) -> bool:
+    """Whether the model reads less than the input holds: cut to its window, cleared, or without earlier reasoning."""
+    context = table(body, "reasoning").get("context")
+    is_cut = body.get("truncation") not in (None, "disabled") or bool(body.get("context_management"))
+    return is_cut or context not in (None, "auto", "all_turns")
 
 
 def uses_of_each(uses: Mapping[str, int]) -> int:
@@ -122,6 +132,7 @@ def _check_cache(body: dict[str, Any]) -> None:
 
 
 def _check_tool(tool: dict[str, Any]) -> None:
+    check_spelling(tool, _TOOL_NAMES, "tools.")
     kind = tool.get("type")
     if not isinstance(kind, str) or kind not in CLIENT_TOOLS | HOSTED_TOOLS.keys():
         hint = "Those that an agent may be allowed are web_search and file_search."

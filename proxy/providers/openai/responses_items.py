@@ -6,11 +6,15 @@ from proxy.bounds import Hidden, Image, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.fingerprints import SYSTEM_ROLES
 from proxy.providers.openai.vision import image_of_url
-from proxy.providers.parsing import required_word, word
+from proxy.providers.parsing import check_spelling, required_word, word
 
 TEXT_PARTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
 # Items whose whole text stands under one name.
 _TEXT_ITEMS = {"function_call": "arguments", "custom_tool_call": "input"}
+_ITEM_NAMES = frozenset({"type", "role", "content", "output", "arguments", "input", "encrypted_content", "id"})
+_PART_NAMES = frozenset({"type", "text", "refusal", "image_url", "detail", "file_id"})
+# More than any answer's parts; each is looked up.
+NAMED_MAX = 1_000
 _OUTPUT_ITEMS = frozenset({"function_call_output", "custom_tool_call_output"})
 # What hosted tools did in earlier turns: their tokens cannot be seen, but with such tools whole windows are held.
 _HOSTED_ITEMS = frozenset({"web_search_call", "file_search_call"})
@@ -45,6 +49,24 @@ def items_of(body: dict[str, Any]) -> list[Any]:
     return given
 
 
+def named_items(body: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The items that stand there by their ids alone, each with its place; raises UnboundedCall for very many."""
+    named = [(item["id"], f"input[{at}]") for at, item in enumerate(items_of(body)) if _is_named(item)]
+    if len(named) > NAMED_MAX:
+        raise UnboundedCall(what=f"at most {NAMED_MAX} items may be named by their ids", param="input")
+    return tuple(named)
+
+
+def _is_named(item: Any) -> bool:
+    """Whether the provider looks it up by its id, so that its length is not to be seen. item: a text, or an object."""
+    if not isinstance(item, dict):
+        return False
+    kind = item.get("type")
+    if kind == "reasoning":
+        return not item.get("encrypted_content")
+    return kind == "item_reference" or (kind is None and "role" not in item)
+
+
 def system_contents(body: dict[str, Any]) -> list[Any]:
     """The instructions, and the contents of system and developer messages."""
     messages = [item for item in items_of(body) if isinstance(item, dict) and item.get("role") in SYSTEM_ROLES]
@@ -60,11 +82,12 @@ class _Reader:
         self.media_bytes = 0
 
     def read_item(self, item: dict[str, Any], path: str) -> None:
+        check_spelling(item, _ITEM_NAMES, f"{path}.")
         kind = item.get("type")
         if kind == "message" or (kind is None and "role" in item):
             self._read_content(item.get("content"), f"{path}.content")
-        elif kind in (None, "item_reference"):
-            raise UnboundedCall(what="an item that is named by its id", param=path, hint="Send the item itself.")
+        elif _is_named(item):
+            required_word(item, "id")
         elif not isinstance(kind, str):
             raise Malformed(problem=f"the type of '{path}' must be a string", param=path)
         elif kind in _OUTPUT_ITEMS:
@@ -72,22 +95,13 @@ class _Reader:
         elif kind in _TEXT_ITEMS:
             self._check_text(item, _TEXT_ITEMS[kind], path)
         elif kind == "reasoning":
-            self._check_reasoning(item, path)
+            word(item, "encrypted_content")
         elif not (self._hosted and kind in _HOSTED_ITEMS):
             raise UnboundedCall(what=f"an input item of type {kind!r}", param=path)
 
     def _check_text(self, item: dict[str, Any], name: str, path: str) -> None:
         if not isinstance(item.get(name), str):
             raise Malformed(problem=f"'{path}.{name}' must be a string", param=f"{path}.{name}")
-
-    def _check_reasoning(self, item: dict[str, Any], path: str) -> None:
-        # Without its content the provider looks it up by its id, and its length is not to be seen.
-        if not word(item, "encrypted_content"):
-            raise UnboundedCall(
-                what="a reasoning item that is named by its id alone",
-                param=path,
-                hint='Ask for include: ["reasoning.encrypted_content"] and send that, or leave the item out.',
-            )
 
     def _read_content(self, content: Any, path: str) -> None:
         if isinstance(content, str):
@@ -98,6 +112,7 @@ class _Reader:
             self._read_part(part, f"{path}[{at}]")
 
     def _read_part(self, part: dict[str, Any], path: str) -> None:
+        check_spelling(part, _PART_NAMES, f"{path}.")
         kind = part.get("type")
         if isinstance(kind, str) and kind in TEXT_PARTS:
             return

@@ -18,6 +18,11 @@ ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"
 CLIENT_CALLS = frozenset({"function_call", "custom_tool_call"})
 # Work for which we have no price; no request that passed could ask for it.
 UNPRICED_CALLS = frozenset({"code_interpreter_call", "image_generation_call", "mcp_call", "shell_call", "compaction"})
+# What later calls may name by its id, and how many of them are noted of one answer.
+KEPT_ITEMS = CLIENT_CALLS | {"message", "reasoning"}
+KEPT_ITEMS_MAX = 64
+# Around an item that is written out for the model again.
+ITEM_TOKENS = 64
 # Actions of a web search that are not billed as a search.
 _FREE_ACTIONS = frozenset({"open_page", "find_in_page"})
 
@@ -79,6 +84,7 @@ class _Answer:
             error=self._error,
             problem=problem or (None if usage is not None else "the answer holds no usage"),
             raw_usage=told if isinstance(told, dict) and (usage is None or usage.unknown_keys) else None,
+            kept_items=self._kept_items(usage) if usage is not None and self._request.keeps else (),
         )
 
     def _unfinished(self) -> Metered:
@@ -90,6 +96,17 @@ class _Answer:
             error=self._error,
             problem="the answer ended before its usage",
         )
+
+    def _kept_items(self, usage: Usage) -> tuple[tuple[str, int], ...]:
+        """Each part with the tokens that it is at most: all that was written, or as many as it has bytes."""
+        most = usage.total_output
+        kept = []
+        for item in self._items.values():
+            kind, item_id = _text(item.get("type")), _text(item.get("id"))
+            if item_id is not None and kind in KEPT_ITEMS:
+                shown = most if kind == "reasoning" else len(orjson.dumps(item)) + ITEM_TOKENS
+                kept.append((item_id, min(most, shown)))
+        return tuple(kept[:KEPT_ITEMS_MAX])
 
     def _client_calls(self) -> int:
         return sum(_text(item.get("type")) in CLIENT_CALLS for item in self._items.values()) if self._items else 0

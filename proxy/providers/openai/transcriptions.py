@@ -38,8 +38,9 @@ BY_DURATION = frozenset({"whisper-1", "gpt-transcribe"})
 KNOWN = frozenset(
     {
         "chunking_strategy", "chunking_strategy[prefix_padding_ms]", "chunking_strategy[silence_duration_ms]",
-        "chunking_strategy[threshold]", "chunking_strategy[type]", "file", "include[]", "keywords[]", "language",
-        "languages[]", "model", "prompt", "response_format", "stream", "temperature", "timestamp_granularities[]",
+        "chunking_strategy[threshold]", "chunking_strategy[type]", "file", "include", "include[]", "keywords",
+        "keywords[]", "language", "languages", "languages[]", "model", "prompt", "response_format", "stream",
+        "temperature", "timestamp_granularities", "timestamp_granularities[]",
     }
 )  # fmt: skip
 _KIND = "transcription"

@@ -54,12 +54,13 @@ def read_chat(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
 
 
 def read_embeddings(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
-    """Embeddings: input only."""
+    """Embeddings: input only; what is no text may stand in the total alone."""
     counts = Counts(usage)
     prompt = counts.required("prompt_tokens")
-    counts.ignore("total_tokens", "completion_tokens", "prompt_tokens_details")
+    read = max(prompt, counts.count("total_tokens") - counts.count("completion_tokens"))
+    counts.ignore("prompt_tokens_details")
     _ignore_provider_extras(counts)
-    return Usage(input=prompt, provider_cost_pico=_provider_cost(usage), unknown_keys=counts.unknown_keys())
+    return Usage(input=read, provider_cost_pico=_provider_cost(usage), unknown_keys=counts.unknown_keys())
 
 
 def read_responses(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:

@@ -197,6 +197,20 @@ def test_what_leaves_is_as_the_preset_and_its_flags_say(preset: Any, flip: bool)
     assert "service_tier" not in body
 
 
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.slug)
+@pytest.mark.parametrize(
+    "named", [("max_tokens",), ("max_completion_tokens",), ("max_tokens", "max_completion_tokens")]
+)
+def test_a_clients_bound_leaves_under_the_name_that_its_provider_reads(preset: Any, named: tuple[str, ...]) -> None:
+    """What a provider does not know it ignores: its answer would have no bound at all."""
+    target = target_of(preset.slug, "any")
+    bounds = dict.fromkeys(("max_tokens", "max_completion_tokens")) | dict.fromkeys(named, 50)
+    outgoing = chat.prepare(request_of(target, **bounds), target)
+    for body, cap in ((outgoing.send(), 50), (outgoing.send(20), 20)):
+        seen = orjson.loads(body)
+        assert {name: value for name, value in seen.items() if name.startswith("max_")} == {preset.cap_field: cap}
+
+
 def test_stream_options_of_a_client_do_not_reach_a_provider_that_rejects_them() -> None:
     body = sent(target_of("mistral", "any"), stream=True, stream_options={"include_usage": True})
     assert "stream_options" not in body

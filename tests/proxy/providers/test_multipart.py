@@ -53,6 +53,28 @@ def test_what_is_written_reads_as_the_same_here_and_elsewhere(some):
     assert [(one.name, one.content) for one in some if one.filename] == [(n, c) for n, name, c in files if name]
 
 
+@pytest.mark.parametrize(
+    ("charset", "text", "passes"),
+    [
+        (b"UTF-8", "ü", True),
+        (b'"utf-8"', "ü", True),
+        (b"US-ASCII", "u", True),
+        (b"ISO-8859-1", "u", True),
+        (b"ISO-8859-1", "ü", False),
+        (b"utf-16", "u", False),
+        (b"utf-7", "+AGE-", False),
+        (b"utf-8; charset=utf-7", "+AGE-", False),
+    ],
+)
+def test_a_text_that_its_charset_makes_another_one_is_refused(charset, text, passes):
+    field = part('name="prompt"', text.encode(), b"Content-Type: text/plain; charset=" + charset)
+    if passes:
+        assert read(field).fields() == {"prompt": text}
+    else:
+        with pytest.raises(Malformed, match="charset"):
+            read(field)
+
+
 def test_a_field_is_changed_and_nothing_else():
     form = read(part(), part('name="file"; filename="a.wav"', b"RIFF", b"Content-Type: audio/wav"))
     body, content_type = form.written({"model": "other", "absent": "x", "file": "x"})

@@ -85,6 +85,34 @@ def test_what_cannot_be_measured_is_refused_with_the_formats_that_can(recording)
     assert "WAV" in caught.value.hint
 
 
+def adts(size, count):
+    head = 0xFF, 0xF1, 0x6C, 0x40 | size >> 11, size >> 3 & 0xFF, (size & 7) << 5 | 0x1F
+    return bytes(head).ljust(size, b"x") * count
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        adts(20, 900),
+        bytes(4_000) + adts(20, 900),
+        mp3(60),
+        b"\x56\xe0\x10".ljust(19, b"x") * 900,
+        b"\x0b\x77" + bytes(900),
+        b"\x72\xf8\x1f\x4e\x01\0\0\x04".ljust(136, b"x") * 90,
+        b"\x7f\xfe\x80\x01".ljust(96, b"x") * 90,
+    ],
+    ids=["AAC", "AAC after silence", "MP3", "LATM", "AC-3", "S/PDIF", "DTS"],
+)
+def test_a_wav_whose_samples_some_readers_take_for_another_codec_is_refused(samples):
+    with pytest.raises(UnboundedCall, match="another codec"):
+        measured(wav(0, rate=192_000, channels=2, size=0, tail=samples))
+
+
+@pytest.mark.parametrize("samples", [b"\xff\xff" * 900, b"\xfe\xff\xff\xff\0\0" * 900, bytes(range(256)) * 90])
+def test_ordinary_samples_are_not_taken_for_another_codec(samples):
+    assert measured(wav(0, rate=8_000, size=0, tail=samples)) == -(-len(samples) * 1_000 // 16_000)
+
+
 def test_a_header_that_understates_gains_nothing():
     """Its sizes say two seconds; sixty are there, and sixty are what counts."""
     assert measured(wav(60, size=32_000)) == 60_000
@@ -97,3 +125,21 @@ def test_as_many_frames_as_are_scanned_take_little_time_and_more_are_refused():
     assert time.perf_counter() - began < 2
     with pytest.raises(UnboundedCall):
         measured(mp3(most + 1, head=b"\xff\xf3\x14\xc4", size=24))
+
+
+def test_frames_of_every_kind_and_tags_without_end_hold_nobody_up():
+    kinds = [
+        bytes((0xFF, 0xE0 | version << 3 | layer << 1 | protected, kbits << 4 | rate << 2 | private))
+        for version in (0, 2, 3)
+        for layer in (1, 2, 3)
+        for protected in (0, 1)
+        for kbits in range(1, 15)
+        for rate in range(3)
+        for private in (0, 1)
+    ]
+    frames = b"".join(head.ljust(sounds._frame(head).size, b"x") for head in kinds)
+    began = time.process_time()
+    assert measured(frames + mp3(60_000)) > 0
+    with pytest.raises(UnboundedCall):
+        measured(b"ID3\x04\x00\x00\x00\x00\x00\x00" * 100_000)
+    assert time.process_time() - began < 2

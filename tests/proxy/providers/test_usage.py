@@ -36,6 +36,8 @@ CASES = [
         Usage(input=20, output=603),
     ),
     ("openai", "embeddings", {"prompt_tokens": 8, "total_tokens": 8}, {}, Usage(input=8)),
+    ("together", "embeddings", {"prompt_tokens": 8, "total_tokens": 508}, {}, Usage(input=508)),
+    ("together", "embeddings", {"prompt_tokens": 8, "completion_tokens": 0}, {}, Usage(input=8)),
     (
         "openai",
         "responses",

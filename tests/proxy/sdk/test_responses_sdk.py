@@ -146,6 +146,62 @@ def test_a_continued_response_is_bounded_by_all_that_it_reads_and_counted_once(o
     assert list(third)[-1].response.usage.input_tokens > second.usage.total_tokens
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"truncation": "auto"},
+        {"context_management": [{"type": "clear_tool_uses"}]},
+        {"reasoning": {"context": "current_turn"}},
+    ],
+)
+def test_what_an_answer_left_out_is_held_by_the_next(on: Stage, fields: dict[str, Any]) -> None:
+    worker = on.worker()
+    say = "Hello [[tokens_in=60 tokens_out=50]] " + "a" * 1_000
+    made, _ = create(on, worker, model="gpt-5", input=say, **fields)
+    note = StoredResponse.objects.get(response_id=made.id)
+    assert note.input_tokens == len(on.fake.log()[-1]["body"]) + 64 > made.usage.input_tokens == 60
+    error = refused(on, worker.key, model="gpt-5", previous_response_id=made.id, reasoning={"context": "all_turns"})
+    assert (error.code, error.param) == ("unbounded_call", "reasoning.context")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_parts_of_an_answer_may_be_sent_again_by_their_ids_alone(on: Stage, stream: bool) -> None:
+    """As the Agents SDK sends reasoning, and other clients every part, in the turn after a tool call."""
+    worker = on.worker()
+    say = "Look [[tokens_in=60 tokens_out=50 reasoning=30 thoughts=1 tool_calls=1]]"
+    first, _ = create(on, worker, model="gpt-5", input=say, tools=[LOOK], stream=stream)
+    thought, call = (list(first)[-1].response if stream else first).output
+    answer = {"type": "function_call_output", "call_id": call.call_id, "output": "5"}
+    by_id: Any = {"type": "item_reference", "id": call.id}
+    items: Any = [{"role": "user", "content": say}, thought.to_dict(), by_id, answer]
+    _, headers = create(on, worker, model="gpt-5", input=items, tools=[LOOK], max_output_tokens=100)
+    row = settled(headers["x-awx-call-id"])
+    assert sent_body(on)["input"] == items
+    without, _ = create(on, worker, model="gpt-5", input=[items[0], answer], tools=[LOOK], max_output_tokens=100)
+    notes = StoredResponse.objects.filter(agent_id=worker.agent.pk, response_id__startswith="item ")
+    assert dict(notes.values_list("response_id", "output_tokens"))[f"item {thought.id}"] == 50
+    assert row.held_pico >= (len(on.fake.log()[-2]["body"]) + 64 + 50 + 50) * 1_250_000 + 100 * 10_000_000
+    assert without.id
+    for key in (stranger(on), on.worker().key):
+        error = refused(on, key, model="gpt-5", input=items, tools=[LOOK])
+        assert (error.code, error.param) == ("unbounded_call", "input[1]")
+    other = refused(on, worker.key, model="gpt-4o", input=items, tools=[LOOK])
+    assert (other.code, other.param) == ("unbounded_call", "input[1]")
+
+
+def test_a_part_is_not_an_answer(on: Stage) -> None:
+    worker = on.worker()
+    made, _ = create(on, worker)
+    [message] = made.output
+    for name in (message.id, f"item {message.id}"):
+        assert refused(on, worker.key, previous_response_id=name).code == "unbounded_call"
+    with pytest.raises(openai.NotFoundError):
+        on.openai_client(worker.key).responses.retrieve(message.id)
+    items = {"type": "item_reference", "id": made.id}, {"id": f"item {message.id}"}, {"type": "reasoning", "id": "x"}
+    for item in items:
+        assert refused(on, worker.key, input=[item]).param == "input[0]"
+
+
 def test_a_count_of_a_continued_response_asks_the_provider(on: Stage) -> None:
     worker = on.worker()
     made, _ = create(on, worker)

@@ -2,6 +2,7 @@
 
 import base64
 import struct
+import time
 
 import orjson
 import pytest
@@ -32,6 +33,9 @@ def png(width, height, padding=0):
 
 
 PRICE_MOVERS = {
+    "chat_template": "{{ messages[0].content * 1000 }}",
+    "mm_processor_kwargs": {"min_pixels": 10**9},
+    "max_pixels": 10**9,
     "service_tier": "ultrafast",
     "background": True,
     "web_search_options": {},
@@ -151,6 +155,20 @@ def test_schemas_of_tools_add_two_tokens_for_each_node():
     assert outgoing.bound(9).input_tokens >= len(outgoing.send(9)) + 64 + 2 * 8 + 2 * 2
 
 
+def test_a_part_that_asks_for_a_long_cache_lifetime_counts_at_its_rate():
+    part = {"type": "text", "text": "12h", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"enum": ["12h"]}}}]
+    asked = read(messages=[{"role": "user", "content": [part]}])
+    assert asked.cache_ttl_long
+    assert chat.prepare(asked, GPT).bound(9).cache_ttl_long
+    usage = {"prompt_tokens": 90, "completion_tokens": 1, "prompt_tokens_details": {"cache_write_tokens": 80}}
+    metered = chat.read_answer(asked, orjson.dumps({"choices": [], "usage": usage}))
+    assert metered.usage.cache_write_long == 80
+    escaped = orjson.dumps(body_of(messages=[{"role": "user", "content": [part]}])).replace(b'"12h"', b'"12\\u0068"')
+    assert chat.read_request(Route(chat.CHAT), escaped, {}).cache_ttl_long
+    assert not read(messages=[{"role": "user", "content": "12h"}], tools=tools).cache_ttl_long
+
+
 @pytest.mark.parametrize(
     ("model", "url", "detail", "tokens"),
     [
@@ -169,6 +187,15 @@ def test_images_are_bounded_by_their_size_and_not_by_their_bytes(model, url, det
     outgoing = chat.prepare(request, OPENAI.target(model, Dialect.OPENAI))
     data = len(url.partition(",")[2]) if url.startswith("data:") else 0
     assert outgoing.bound(9).input_tokens == len(outgoing.send(9)) - data + 64 + tokens
+
+
+def test_an_earlier_answers_images_count_like_any_others():
+    """OpenRouter writes them beside the content."""
+    shown = [{"type": "image_url", "image_url": {"url": png(320, 320)}}]
+    plain = read(messages=[{"role": "assistant", "content": "Here."}])
+    with_image = read(messages=[{"role": "assistant", "content": "Here.", "images": shown}])
+    assert with_image.hidden.media_bytes > plain.hidden.media_bytes == 0
+    assert [image.param for image in with_image.hidden.images] == ["messages[0].images[0]"]
 
 
 @pytest.mark.parametrize(
@@ -271,6 +298,18 @@ def test_what_cannot_be_read_exactly_is_malformed(body):
         chat.read_request(Route(chat.CHAT), body, {})
 
 
+@pytest.mark.parametrize("values", [b"[]," * 499_000, b"[1,2,3]," * 125_000, b'{"a":1},' * 250_000], ids=len)
+def test_a_body_of_very_many_values_is_refused_and_holds_nobody_up(values):
+    body = b'{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}],"x":[%b1]}'
+    with pytest.raises(Malformed, match="500000 values"):
+        chat.read_request(Route(chat.CHAT), body % (values * 2), {})
+    began = time.process_time()
+    with pytest.raises(Malformed, match="500000 values"):
+        chat.read_request(Route(chat.CHAT), body.replace(b'"x"', b'"tools"') % (values * 5), {})
+    assert time.process_time() - began < 2
+    assert chat.read_request(Route(chat.CHAT), body % values[: len(values) // 2 // 24 * 24], {})
+
+
 def test_the_last_of_duplicate_keys_is_what_is_checked_and_sent():
     body = b'{"max_tokens":5,"model":"gpt-4o","messages":[{"role":"user","content":"hi"}],"max_tokens":900}'
     request = chat.read_request(Route(chat.CHAT), body, {})
@@ -283,8 +322,8 @@ def test_a_first_segment_is_replaced_by_the_providers_own_id():
 
 
 def test_an_unknown_beta_is_refused_by_name():
-    with pytest.raises(UnpricedFeature, match="assistants=v2"):
-        read({"openai-beta": "assistants=v2"})
+    with pytest.raises(UnpricedFeature, match="realtime=v1"):
+        read({"openai-beta": "realtime=v1"})
 
 
 def test_the_facts_of_a_call_are_kept_without_its_text():

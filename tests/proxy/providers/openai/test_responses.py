@@ -136,11 +136,6 @@ def test_items_of_every_bounded_kind_arrive_unchanged():
 @pytest.mark.parametrize(
     "item",
     [
-        {"type": "item_reference", "id": "msg_1"},
-        {"id": "msg_1"},
-        {"type": None, "id": "msg_1"},
-        {"type": "reasoning", "id": "rs_1", "summary": []},
-        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": ""},
         {"type": "web_search_call", "id": "ws_1"},
         {"type": "file_search_call", "id": "fs_1"},
         {"type": "computer_call_output", "call_id": "c", "output": {"file_id": "f"}},
@@ -165,6 +160,18 @@ def test_items_and_parts_that_hide_input_are_refused(item):
     assert caught.value.param.startswith("input[1]")
 
 
+def test_items_that_stand_there_by_their_ids_alone_are_told_with_their_places():
+    thought = {"type": "reasoning", "id": "rs_1", "summary": []}
+    items = [
+        message(), thought, {"type": "item_reference", "id": "msg_1"}, {"id": "msg_2"}, {"type": None, "id": "fc_1"},
+        thought | {"encrypted_content": "gAAA"}, thought | {"id": "rs_2", "encrypted_content": ""},
+    ]  # fmt: skip
+    ids = ["rs_1", "msg_1", "msg_2", "fc_1", "rs_2"]
+    assert read(input=items).named_items == tuple(zip(ids, (f"input[{at}]" for at in (1, 2, 3, 4, 6)), strict=True))
+    with pytest.raises(UnboundedCall):
+        read(input=[{"id": f"msg_{at}"} for at in range(1_001)])
+
+
 def test_audio_has_no_price_here():
     with pytest.raises(UnpricedFeature):
         read(input=[message({"type": "input_audio", "input_audio": {"data": "", "format": "mp3"}})])
@@ -182,6 +189,10 @@ def test_audio_has_no_price_here():
         {"input": [{"role": "user"}]},
         {"input": [{"role": "user", "content": ["hi"]}]},
         {"input": [{"type": 5}]},
+        {"input": [{"type": "item_reference"}]},
+        {"input": [{"type": "reasoning", "summary": []}]},
+        {"input": [{"type": "reasoning", "id": "rs_1", "encrypted_content": 5}]},
+        {"input": [{"text": "hi"}]},
         {"input": [{"type": "function_call", "id": "fc_1"}]},
         {"input": [{"type": "function_call_output", "output": {}}]},
         {"input": [message({"type": "input_image"})]},
