@@ -155,6 +155,10 @@ class Batcher:
             self._failures = 0
         except (psycopg.Error, OSError, TimeoutError) as error:
             await self._recover(error, ends, asks)
+        except Exception as error:
+            # A row that cannot even be made ready must not end the one task that writes for all.
+            logger.exception("A flush could not be made")
+            await self._isolate(error, ends, asks)
         finally:
             self._flying, self._flying_ends = [], 0
 

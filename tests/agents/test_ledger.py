@@ -301,6 +301,21 @@ async def test_an_ending_that_cannot_be_written_keeps_its_amount(house: House, l
     assert house.book(ask.call_id)[0]["reason"] == "unwritable"
 
 
+async def test_an_ending_that_cannot_even_be_made_ready_keeps_its_amount(house: House, ledger: Ledger) -> None:
+    """The task that writes for everybody goes on."""
+    ask, other = house.ask(USD), house.ask(USD)
+    await ledger.reserve(ask)
+    await ledger.reserve(other)
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(
+            ledger.settle(ask.call_id, CallEnd(cost_pico=3, facts={"usage": object()})),
+            ledger.settle(other.call_id, CallEnd(cost_pico=4)),
+        )
+    assert outcomes == ["settled", "settled"]
+    assert house.amounts() == (7, 0)
+    assert house.book(ask.call_id)[0]["reason"] == "unwritable"
+
+
 async def test_a_negative_cost_charges_what_was_held(house: House, ledger: Ledger) -> None:
     ask = house.ask(USD)
     await ledger.reserve(ask)
