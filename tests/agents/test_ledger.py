@@ -301,6 +301,11 @@ async def test_an_ending_that_cannot_be_written_keeps_its_amount(house: House, l
     assert house.book(ask.call_id)[0]["reason"] == "unwritable"
 
 
+class _Unspeakable:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
 async def test_an_ending_that_cannot_even_be_made_ready_keeps_its_amount(house: House, ledger: Ledger) -> None:
     """The task that writes for everybody goes on."""
     ask, other = house.ask(USD), house.ask(USD)
@@ -308,7 +313,7 @@ async def test_an_ending_that_cannot_even_be_made_ready_keeps_its_amount(house: 
     await ledger.reserve(other)
     async with asyncio.timeout(5):
         outcomes = await asyncio.gather(
-            ledger.settle(ask.call_id, CallEnd(cost_pico=3, facts={"usage": object()})),
+            ledger.settle(ask.call_id, CallEnd(cost_pico=3, facts={"usage": _Unspeakable()})),
             ledger.settle(other.call_id, CallEnd(cost_pico=4)),
         )
     assert outcomes == ["settled", "settled"]
