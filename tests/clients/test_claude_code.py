@@ -24,9 +24,9 @@ ALONE = {
 }
 
 
-def ask(on: Stage, worker: Worker, home: Path, *arguments: str) -> CompletedProcess[str]:
+def ask(on: Stage, worker: Worker, home: Path, *arguments: str, model: str = MODEL) -> CompletedProcess[str]:
     environment = {**variables(on.server, worker.key), **ALONE}
-    command = [str(claude_code()), "--model", MODEL, "-p", *arguments]
+    command = [str(claude_code()), "--model", model, "-p", *arguments]
     return run(*command, home=home, environment=environment, seconds_max=SECONDS_MAX)
 
 
@@ -46,6 +46,15 @@ def test_a_prompt_is_answered_and_paid(on: Stage, tmp_path: Path) -> None:
     (row,) = [row for row in worker.calls() if row.status == "settled"]
     assert (row.endpoint, row.streamed, row.basis, row.output_tokens) == ("messages", True, "usage", 20)
     assert worker.spent_pico == on.fake.billed_pico() == round(answer["total_cost_usd"] * 10**12)
+
+
+def test_a_newer_model_brings_more_betas_and_none_is_turned_away(on: Stage, tmp_path: Path) -> None:
+    worker = on.worker()
+    ended = ask(on, worker, tmp_path, ASK, "--output-format", "json", model="claude-opus-5-5")
+    assert (ended.returncode, told(ended)["result"]) == (0, ANSWER), ended.stdout + ended.stderr
+    all_settled()
+    assert counted(on, worker) == 0
+    assert worker.spent_pico == on.fake.billed_pico() > 0
 
 
 def test_a_stream_comes_in_pieces(on: Stage, tmp_path: Path) -> None:
