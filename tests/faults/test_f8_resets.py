@@ -1,4 +1,4 @@
-"""F8: clients that reset their connections at every event of a 200-event stream, in each dialect, a thousand in all."""
+"""F8: clients that reset their connections at every event of a 200-event stream, in each dialect, 1,400 in all."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.proxy.stage import stage
 
 def test_streams_that_are_read_on_to_their_bills_are_charged_exactly(fresh_database: str, tmp_path: Path) -> None:
     with stage(tmp_path, workers=2) as on:
-        assert resets_at_every_event_are_paid_for(on, shapes=SHAPES) == {"usage": 600}
+        assert resets_at_every_event_are_paid_for(on, shapes=SHAPES) == {"usage": 1_000}
 
 
 def test_streams_that_may_not_be_read_on_are_charged_no_less_than_billed(fresh_database: str, tmp_path: Path) -> None:

@@ -33,6 +33,18 @@ def _asking_usage(body: bytes) -> bytes:
     return orjson.dumps(orjson.loads(body) | {"stream_options": {"include_usage": True}})
 
 
+def _gemini_body(words: str) -> bytes:
+    asked = [{"role": "user", "parts": [{"text": f"Go [[{words}]]"}]}]
+    return orjson.dumps({"contents": asked, "generationConfig": {"maxOutputTokens": CAP}})
+
+
+def _response_body(words: str) -> bytes:
+    return orjson.dumps(
+        {"model": "gpt-4o-mini", "input": f"Go [[{words}]]", "max_output_tokens": CAP, "stream": True, "store": False}
+    )
+
+
+_GEMINI_STREAM = "/gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
 # Around the content: OpenAI sends a role, a finish and the end mark, Anthropic three events before and three after.
 SHAPES = {
     "OpenAI": Shape("/v1/chat/completions", chat_body(_words(EVENTS - 3), cap=CAP, stream=True)),
@@ -40,6 +52,8 @@ SHAPES = {
         "/v1/chat/completions", _asking_usage(chat_body(_words(EVENTS - 4), cap=CAP, stream=True))
     ),
     "Anthropic": Shape("/v1/messages", messages_body(_words(EVENTS - 6), cap=CAP, stream=True)),
+    "Gemini": Shape(_GEMINI_STREAM, _gemini_body(_words(EVENTS))),
+    "OpenAI, responses": Shape("/v1/responses", _response_body(_words(EVENTS))),
 }
 
 
@@ -73,5 +87,5 @@ async def _reset_after(session: aiohttp.ClientSession, on: Stage, worker: Worker
         while events:
             line = await response.content.readline()
             assert line, f"the stream ended {events} events early"
-            events -= line == b"\n"  # an empty line ends an event
+            events -= line in (b"\n", b"\r\n")  # an empty line ends an event
         response.close()
