@@ -36,6 +36,16 @@ _SURFACE_OF: Mapping[Endpoint, Surface] = MappingProxyType(
     {endpoint: surface for surface in _SURFACES for endpoint in surface.ENDPOINTS}
 )
 _ENDPOINTS = (*_SURFACE_OF, *(endpoint for manners in _MANNERS for endpoint in manners.ENDPOINTS))
+# Some paths are two dialects': the client's own comes first.
+_ENDPOINTS_FOR: Mapping[Dialect, tuple[Endpoint, ...]] = MappingProxyType(
+    {
+        dialect: (
+            *(endpoint for endpoint in _ENDPOINTS if endpoint.dialect is dialect),
+            *(endpoint for endpoint in _ENDPOINTS if endpoint.dialect is not dialect),
+        )
+        for dialect in Dialect
+    }
+)
 
 # People paste these bases; the rest of the path says what they mean.
 _ALIASES = (
@@ -114,7 +124,7 @@ def find_route(method: str, path: str, headers: Mapping[str, str], *, query: str
     path = _canonical(path)
     dialect = dialect_of(path, headers)
     path = _ours(path)
-    for endpoint in sorted(_ENDPOINTS, key=lambda endpoint: endpoint.dialect is not dialect):
+    for endpoint in _ENDPOINTS_FOR[dialect]:
         item = _match(endpoint, method, path)
         if item is not None:
             return Route(endpoint, item, upstream_query(query))
