@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import orjson
+from proxy.providers.answers import object_in
 
 # A line longer than this passes unread; its usage then counts as missing.
 LINE_BYTES_MAX = 8 * 1024 * 1024
@@ -89,11 +89,7 @@ def object_of(line: bytes) -> dict[str, Any] | None:
     data = data_of(line)
     if not data or not data.startswith(b"{"):
         return None
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+    return object_in(data)
 
 
 def is_blank(line: bytes) -> bool:

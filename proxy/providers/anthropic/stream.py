@@ -3,10 +3,9 @@
 import re
 from typing import Any
 
-import orjson
-
 from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
+from proxy.providers.answers import object_in, text_in
 from proxy.providers.anthropic.usage import merge
 from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
 from proxy.providers.usage import UsageUnreadable, read_usage
@@ -83,8 +82,8 @@ class _Answer:
             usage=usage,
             circumstances=circumstances,
             basis=basis,
-            served_model=_text(self._message.get("model")),
-            provider_id=_text(self._message.get("id")),
+            served_model=text_in(self._message.get("model")),
+            provider_id=text_in(self._message.get("id")),
             finish_reason=self._stop_reason,
             tool_call_count=self._tool_calls,
             finished=self._stopped,
@@ -125,14 +124,6 @@ class MessageMeter(sse.Watch):
 def meter_answer(request: ModelRequest, body: bytes) -> Metered:
     """Meter a message that came as one JSON object."""
     answer = _Answer(request)
-    try:
-        message = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        message = None
-    if isinstance(message, dict):
+    if (message := object_in(body)) is not None:
         answer.take_message(message, total=True)
     return answer.metered()
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -7,6 +7,7 @@ import orjson
 
 from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
+from proxy.providers.answers import object_in, text_in
 from proxy.providers.gemini.array import Elements
 from proxy.providers.shape import JSON_ARRAY, Basis, JsonObject, Metered, ModelRequest
 from proxy.providers.usage import UsageUnreadable, read_usage
@@ -38,22 +39,22 @@ class _Answer:
 
     def take(self, event: JsonObject) -> None:
         """Note what one object says; each report of usage includes those before it."""
-        self._model = _text(event.get("modelVersion")) or self._model
-        self._id = _text(event.get("responseId")) or self._id
+        self._model = text_in(event.get("modelVersion")) or self._model
+        self._id = text_in(event.get("responseId")) or self._id
         if isinstance(event.get("usageMetadata"), dict):
             self._usage = event["usageMetadata"]
         if event.get("error"):
             self._error = _error_text(event["error"])
         feedback = event.get("promptFeedback")
         if isinstance(feedback, dict):
-            self._blocked = _text(feedback.get("blockReason")) or self._blocked
+            self._blocked = text_in(feedback.get("blockReason")) or self._blocked
         candidates = event.get("candidates")
         for candidate in candidates if isinstance(candidates, list) else ():
             if isinstance(candidate, dict):
                 self._take_candidate(candidate)
 
     def _take_candidate(self, candidate: JsonObject) -> None:
-        if reason := _text(candidate.get("finishReason")):
+        if reason := text_in(candidate.get("finishReason")):
             self._reasons[str(candidate.get("index", 0))] = reason
         content = candidate.get("content")
         parts = content.get("parts") if isinstance(content, dict) else None
@@ -97,7 +98,7 @@ class _Answer:
         if self._usage is None:
             # A blocked prompt is billed only where its tokens are told (metering.md 1.3).
             return (Usage(), Circumstances()) if self._blocked and not self._reasons else None
-        told = _text(self._usage.get("serviceTier")) or _TIERS.get(str(self._usage.get("trafficType")))
+        told = text_in(self._usage.get("serviceTier")) or _TIERS.get(str(self._usage.get("trafficType")))
         return read_usage("google", "generate_content", self._usage, {"tier": told or self._request.tier})
 
 
@@ -136,7 +137,7 @@ class ContentMeter:
 
     def _watch(self, element: bytes) -> None:
         if self._answer.began_to_end or MARKERS.search(element):
-            event = _object(element)
+            event = object_in(element)
             if event is not None:
                 self._answer.take(event)
 
@@ -157,18 +158,6 @@ def _objects(body: bytes) -> list[JsonObject]:
         events = [sse.object_of(line) for line in body.split(b"\n")]
         return [event for event in events if event is not None]
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
-
-
-def _object(element: bytes) -> JsonObject | None:
-    try:
-        value = orjson.loads(element)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _error_text(error: object) -> str:

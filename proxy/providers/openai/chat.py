@@ -54,14 +54,9 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
         if value is not None or name not in CAP_FIELDS
     }
     body["model"] = target.model
-    if target.traits.pins_tier and body.get("service_tier") in (None, "auto"):
-        # Left out, the provider's project setting decides, and that may be the dearer one.
-        body["service_tier"] = "default"
+    checks.pin_tier(body, target)
     checks.check_refused(body, target)
-    if not target.traits.takes_stream_options:
-        body.pop("stream_options", None)
-    elif request.stream and not request.wants_usage:
-        body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
+    checks.ask_for_usage(body, request, target)
     sent = orjson.dumps({**body, **target.added})
     images = (target.traits.image_tokens or image_tokens)(target.model, request.hidden.images)
     return Outgoing(

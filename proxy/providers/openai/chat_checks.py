@@ -7,7 +7,7 @@ from proxy.bounds import Hidden, Image, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.openai.vision import image_of_url
 from proxy.providers.parsing import check_spelling, objects, required_word, table, whole_number, word
-from proxy.providers.shape import Target
+from proxy.providers.shape import ModelRequest, Target
 
 CHOICES_MAX = 8
 
@@ -118,6 +118,20 @@ def check_refused(body: dict[str, Any], target: Target) -> None:
     for name in sorted(target.traits.refused_fields):
         if body.get(name):
             raise UnpricedFeature(feature=f"the field '{name}' of {target.provider}", param=name)
+
+
+def pin_tier(body: dict[str, Any], target: Target) -> None:
+    """Name the usual tier: left out, the provider's project setting decides, and that may be the dearer one."""
+    if target.traits.pins_tier and body.get("service_tier") in (None, "auto"):
+        body["service_tier"] = "default"
+
+
+def ask_for_usage(body: dict[str, Any], request: ModelRequest, target: Target) -> None:
+    """Let a stream end with its usage, where the provider knows the option (metering.md section 1.4)."""
+    if not target.traits.takes_stream_options:
+        body.pop("stream_options", None)
+    elif request.stream and not request.wants_usage:
+        body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
 
 
 def tier_of(body: dict[str, Any]) -> str:

@@ -3,10 +3,9 @@
 import re
 from typing import Any
 
-import orjson
-
 from agents.pricing import Circumstances
 from proxy.providers import sse
+from proxy.providers.answers import object_in, text_in
 from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
 from proxy.providers.usage import UsageUnreadable, ignored_cost, read_usage
 
@@ -37,9 +36,9 @@ class _Answer:
 
     def take(self, event: JsonObject) -> None:
         """Note what one object says; later objects overrule earlier ones."""
-        self.model = _text(event.get("model")) or self.model
-        self.id = _text(event.get("id")) or self.id
-        self.tier = _text(event.get("service_tier")) or self.tier
+        self.model = text_in(event.get("model")) or self.model
+        self.id = text_in(event.get("id")) or self.id
+        self.tier = text_in(event.get("service_tier")) or self.tier
         usage = event.get("usage")
         groq = event.get("x_groq")
         if not isinstance(usage, dict) and isinstance(groq, dict):
@@ -54,7 +53,7 @@ class _Answer:
                 self._take_choice(choice)
 
     def _take_choice(self, choice: JsonObject) -> None:
-        self.finish_reason = _text(choice.get("finish_reason")) or self.finish_reason
+        self.finish_reason = text_in(choice.get("finish_reason")) or self.finish_reason
         said = choice.get("delta") or choice.get("message")
         if not isinstance(said, dict):
             return
@@ -174,11 +173,7 @@ class ChatMeter:
 def meter_answer(request: ModelRequest, body: bytes) -> Metered:
     """Meter a chat completion that came as one JSON object."""
     answer = _Answer(request)
-    try:
-        event = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        event = None
-    if isinstance(event, dict):
+    if (event := object_in(body)) is not None:
         answer.take(event)
         answer.finished = True
     return answer.metered()
@@ -199,10 +194,6 @@ def _cut_null(line: bytes, wanted: JsonObject) -> bytes:
         if sse.object_of(shorter) == wanted:
             return shorter
     return line
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _error_text(error: object) -> str:

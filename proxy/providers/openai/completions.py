@@ -63,10 +63,7 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
     body = {name: value for name, value in request.body.items() if value is not None or name != CAP_FIELD}
     body["model"] = target.model
     checks.check_refused(body, target)
-    if not target.traits.takes_stream_options:
-        body.pop("stream_options", None)
-    elif request.stream and not request.wants_usage:
-        body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
+    checks.ask_for_usage(body, request, target)
     sent = orjson.dumps({**body, **target.added})
     return Outgoing(
         request=request,

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from agents.pricing import Circumstances
-from proxy.providers.shape import Basis, JsonObject, Metered
+from proxy.providers.answers import object_in, text_in
+from proxy.providers.shape import Basis, Metered
 from proxy.providers.usage import UsageUnreadable, ignored_cost, read_usage
 
 
@@ -32,15 +31,6 @@ def meter_object(kind: str, body: bytes, *, usage_of: str = "openai") -> Metered
     return metered_of(kind, found, finished=found is not None, usage_of=usage_of)
 
 
-def object_in(body: bytes) -> JsonObject | None:
-    """The JSON object that a body is, None for anything else."""
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def metered_of(
     kind: str, found: Mapping[str, Any] | None, *, finished: bool, error: str | None = None, usage_of: str = "openai"
 ) -> Metered:
@@ -57,15 +47,11 @@ def metered_of(
         usage=reading[0] if reading else None,
         circumstances=reading[1] if reading else Circumstances(),
         basis=Basis.USAGE if reading else Basis.NONE,
-        served_model=_text(found.get("model")),
-        provider_id=_text(found.get("id")),
+        served_model=text_in(found.get("model")),
+        provider_id=text_in(found.get("id")),
         finished=finished,
         error=error,
         problem=None if reading else problem,
         flags=ignored_cost(usage_of, usage if isinstance(usage, dict) else {}),
         raw_usage=usage if isinstance(usage, dict) and not known else None,
     )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

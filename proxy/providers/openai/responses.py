@@ -11,7 +11,7 @@ from proxy.errors import Dialect
 from proxy.headers import check_betas
 from proxy.providers.fingerprints import facts_of
 from proxy.providers.openai import responses_checks as checks
-from proxy.providers.openai.chat_checks import asks_long_cache, check_refused, tier_of
+from proxy.providers.openai.chat_checks import asks_long_cache, check_refused, pin_tier, tier_of
 from proxy.providers.openai.responses_items import hidden_input, items_of, named_items, system_contents
 from proxy.providers.openai.responses_stream import ResponseMeter, meter_answer
 from proxy.providers.openai.vision import image_tokens
@@ -101,9 +101,7 @@ def stream_meter(request: ModelRequest) -> StreamMeter:
 
 def _with_pinned(body: dict[str, Any], request: ModelRequest, target: Target) -> ModelRequest:
     """Pin in the body what the provider would choose; the request as it is then bounded."""
-    if target.traits.pins_tier and body.get("service_tier") in (None, "auto"):
-        # Left out, the provider's project setting decides, and that may be the dearer one.
-        body["service_tier"] = "default"
+    pin_tier(body, target)
     if not request.hosted_tools:
         return request
     assert all(request.hosted_tools.values()), "every hosted tool has a bound before its request is serialised"

@@ -8,6 +8,7 @@ import orjson
 
 from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
+from proxy.providers.answers import object_in, text_in
 from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
 from proxy.providers.usage import UsageUnreadable, read_usage
 
@@ -39,7 +40,7 @@ class _Answer:
 
     def take_event(self, event: JsonObject) -> None:
         """One event of a stream."""
-        kind, response = _text(event.get("type")), event.get("response")
+        kind, response = text_in(event.get("type")), event.get("response")
         if kind == "error":
             self._error = _error_text(event.get("error") or event)
         elif kind == "response.output_item.done":
@@ -76,8 +77,8 @@ class _Answer:
             usage=usage,
             circumstances=reading[1] if reading else Circumstances(),
             basis=Basis.USAGE if usage is not None else Basis.NONE,
-            served_model=_text(self._response.get("model")),
-            provider_id=_text(self._response.get("id")),
+            served_model=text_in(self._response.get("model")),
+            provider_id=text_in(self._response.get("id")),
             finish_reason=self._finish_reason(),
             tool_call_count=self._client_calls(),
             finished=not (is_stream and self._error is not None),
@@ -90,8 +91,8 @@ class _Answer:
     def _unfinished(self) -> Metered:
         """What is known of an answer before its end; asked often while a stream runs."""
         return Metered(
-            served_model=_text(self._response.get("model")),
-            provider_id=_text(self._response.get("id")),
+            served_model=text_in(self._response.get("model")),
+            provider_id=text_in(self._response.get("id")),
             tool_call_count=self._client_calls(),
             error=self._error,
             problem="the answer ended before its usage",
@@ -102,18 +103,18 @@ class _Answer:
         most = usage.total_output
         kept = []
         for item in self._items.values():
-            kind, item_id = _text(item.get("type")), _text(item.get("id"))
+            kind, item_id = text_in(item.get("type")), text_in(item.get("id"))
             if item_id is not None and kind in KEPT_ITEMS:
                 shown = most if kind == "reasoning" else len(orjson.dumps(item)) + ITEM_TOKENS
                 kept.append((item_id, min(most, shown)))
         return tuple(kept[:KEPT_ITEMS_MAX])
 
     def _client_calls(self) -> int:
-        return sum(_text(item.get("type")) in CLIENT_CALLS for item in self._items.values()) if self._items else 0
+        return sum(text_in(item.get("type")) in CLIENT_CALLS for item in self._items.values()) if self._items else 0
 
     def _context(self) -> JsonObject:
         return {
-            "tier": _text(self._response.get("service_tier")) or self._request.tier,
+            "tier": text_in(self._response.get("service_tier")) or self._request.tier,
             "any_12h_ttl": self._request.cache_ttl_long,
             "tool_calls": {"web_search": self._searches(), "file_search": self._count("file_search_call")},
         }
@@ -124,7 +125,7 @@ class _Answer:
         if told is not None:
             return told
         searches = (item for item in self._items.values() if item.get("type") == "web_search_call")
-        return sum(_text(_part(item, "action").get("type")) not in _FREE_ACTIONS for item in searches)
+        return sum(text_in(_part(item, "action").get("type")) not in _FREE_ACTIONS for item in searches)
 
     def _count(self, kind: str) -> int:
         return sum(item.get("type") == kind for item in self._items.values())
@@ -139,7 +140,7 @@ class _Answer:
 
     def _finish_reason(self) -> str | None:
         reason = _part(self._response, "incomplete_details").get("reason")
-        return _text(reason) or _text(self._response.get("status"))
+        return text_in(reason) or text_in(self._response.get("status"))
 
 
 class ResponseMeter(sse.Watch):
@@ -157,11 +158,7 @@ class ResponseMeter(sse.Watch):
 def meter_answer(request: ModelRequest, body: bytes) -> Metered:
     """Meter a response that came as one JSON object."""
     answer = _Answer(request)
-    try:
-        response = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        response = None
-    if isinstance(response, dict):
+    if (response := object_in(body)) is not None:
         answer.take_response(response, is_end=True)
     return answer.metered(is_stream=False)
 
@@ -169,10 +166,6 @@ def meter_answer(request: ModelRequest, body: bytes) -> Metered:
 def _part(facts: JsonObject, name: str) -> JsonObject:
     value = facts.get(name)
     return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _error_text(error: object) -> str:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from agents.pricing import Bound, Usage
 from proxy.errors import BodyTooLarge, Dialect, Malformed, UnboundedCall, UnpricedFeature
 from proxy.headers import check_betas
+from proxy.providers.answers import object_in
 from proxy.providers.multipart import read_form
 from proxy.providers.openai.events import EventMeter
 from proxy.providers.openai.fields import check_unknown, flag_in
-from proxy.providers.openai.objects import metered_of, object_in
+from proxy.providers.openai.objects import metered_of
 from proxy.providers.parsing import required_word, word
 from proxy.providers.shape import (
     Basis,
