@@ -28,7 +28,7 @@ def test_calls_that_hold_ten_times_their_cost_are_refused_only_while_others_run(
 
 
 def test_a_stream_that_its_client_resets_is_charged_as_billed(two_processes: Stage) -> None:
-    assert resets_at_every_event_are_paid_for(two_processes, shapes=SHAPES, every=25) == {"usage": 24}
+    assert resets_at_every_event_are_paid_for(two_processes, shapes=SHAPES, every=25) == {"usage": 40}
 
 
 def test_a_storm_of_cancelled_calls_leaves_nothing_held(two_processes: Stage) -> None:
