@@ -132,7 +132,6 @@ async def _send_stream(incoming: Incoming, send: Send, reply: Reply) -> None:
     assert channel is not None, "a streamed reply has a channel"
     assert pump is not None, "and a pump"
     assert process is not None, "of a process that runs"
-    seconds_max = process.limits.slow_reader_seconds
 
     def leave() -> None:
         channel.abandon()
@@ -145,17 +144,18 @@ async def _send_stream(incoming: Incoming, send: Send, reply: Reply) -> None:
     try:
         headers = [*reply.headers, _UNBUFFERED]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        channel.connect(send, seconds_max=process.limits.slow_reader_seconds)
         while piece := await channel.get():
-            async with asyncio.timeout(seconds_max):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await channel.send(piece)
         if not channel.abandoned:
             watcher.cancel()
             # Without its last message the server closes the connection, and no client takes the answer for whole.
             if not channel.broken:
                 await send({"type": "http.response.body", "body": b""})
-    except TimeoutError:
-        logger.info("call %s: the client stopped reading", incoming.call_id)
+        if channel.stalled:
+            logger.info("call %s: the client stopped reading", incoming.call_id)
     finally:
+        channel.close()
         watcher.cancel()
         if not pump.done():
             leave()

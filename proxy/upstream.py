@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from accounts.addresses import may_dial
+from proxy.patience import Patience
 
 # Shorter than any provider's own, so that a pooled connection is rarely closed under a request.
 KEEP_ALIVE_SECONDS = 30.0
@@ -64,13 +65,12 @@ class TimeOuts:
 class Answer:
     """A provider's answer whose body is read piece by piece; closed by leaving its `async with`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, time_outs: TimeOuts, deadline: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, patience: Patience) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self.raw_headers: Iterable[tuple[bytes, bytes]] = response.raw_headers
         self._response = response
-        self._between_seconds = time_outs.between_bytes_seconds
-        self._deadline = deadline
+        self._patience = patience
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,14 +78,14 @@ class Answer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._patience.close()
         # A body read to its end has given its connection back already; any other is closed, not reused.
         self._response.close()
 
     async def read_some(self) -> bytes:
         """The bytes that have arrived since, waiting for at least one; empty at the end. Raises CutOff."""
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout_at(min(loop.time() + self._between_seconds, self._deadline)):
+            with self._patience:
                 return await self._response.content.readany()
         except TimeoutError:
             raise CutOff("provider_time_out", timed_out=True) from None
@@ -134,14 +134,22 @@ class Upstream:
 
         Raises NothingSent or NoAnswer. Nothing is retried: only the caller knows what a second bill would mean.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._time_outs.total_seconds
-        first_byte_at = min(loop.time() + self._time_outs.first_byte_seconds, deadline)
+        deadline = asyncio.get_running_loop().time() + self._time_outs.total_seconds
+        patience = Patience(self._time_outs.first_byte_seconds, until=deadline)
         try:
-            async with asyncio.timeout_at(first_byte_at):
-                response = await self._session.request(
-                    method, _url(url), data=body, headers=CIMultiDict(headers), allow_redirects=False
-                )
+            response = await self._ask(method, _url(url), CIMultiDict(headers), body, patience)
+        except BaseException:
+            patience.close()
+            raise
+        patience.seconds = self._time_outs.between_bytes_seconds
+        return Answer(response, patience)
+
+    async def _ask(
+        self, method: str, url: URL, headers: CIMultiDict[str], body: bytes | None, patience: Patience
+    ) -> aiohttp.ClientResponse:
+        try:
+            with patience:
+                return await self._session.request(method, url, data=body, headers=headers, allow_redirects=False)
         except aiohttp.ConnectionTimeoutError:
             raise NothingSent("connect_time_out", timed_out=True) from None
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
@@ -150,7 +158,6 @@ class Upstream:
             raise NoAnswer("provider_time_out", timed_out=True) from None
         except (aiohttp.ClientError, OSError) as error:
             raise NoAnswer("provider_cut_off") from error
-        return Answer(response, self._time_outs, deadline)
 
 
 class _GuardedResolver(AbstractResolver):
