@@ -18,7 +18,7 @@ from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
 from proxy.providers.shape import ModelRequest, Route
-from proxy.reply import Reply, bound_headers, budget_headers
+from proxy.reply import RawHeaders, Reply, bound_headers, budget_headers
 
 # The first reload answers a change that this process had not seen; the others, changes made meanwhile.
 RELOADS_MAX = 3
@@ -53,8 +53,11 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
         process.running.leave(incoming.call_id)  # nothing runs that could be stopped
         return passed
     admitted, keeper = passed
-    reply = await relay.forward(process, admitted, incoming.headers, keeper)
-    return _with_budget(reply, admitted)
+    answer = relay.forward(process, admitted, incoming.headers, keeper)
+    beside = _headers_beside(admitted)  # made while the provider works
+    reply = await answer
+    reply.headers += beside
+    return reply
 
 
 async def handle_free_call(process: Process, incoming: Incoming, route: Route) -> Reply:
@@ -119,12 +122,12 @@ async def _plan(process: Process, caller: Caller, route: Route, request: ModelRe
     return await narrowing.within_limits(process, plan)
 
 
-def _with_budget(reply: Reply, admitted: Admission) -> Reply:
-    reply.headers += budget_headers(admitted.reservation.tightest)
-    reply.headers += bound_headers(admitted.plan.our_cap)
+def _headers_beside(admitted: Admission) -> RawHeaders:
+    """What the answer says beside the provider's headers (product.md W8)."""
+    headers = budget_headers(admitted.reservation.tightest) + bound_headers(admitted.plan.our_cap)
     if replay.is_on(admitted.plan.caller):
-        reply.headers.append(replay.MISS)
-    return reply
+        headers.append(replay.MISS)
+    return headers
 
 
 def _record(

@@ -57,7 +57,7 @@ class Incoming:
     @cached_property
     def claim(self) -> Claim:
         """Who it says that it comes from; raises KeyMissing, KeyMalformed, Malformed."""
-        whose = Dialect.GEMINI if registry.is_googles(self.path) else self.dialect
+        whose = Dialect.GEMINI if registry.is_googles(self.path) else registry.dialect_of(self.path, self.headers)
         return read_claim(self._with_key_of_query(whose), whose)
 
     def _with_key_of_query(self, whose: Dialect) -> dict[str, str]:

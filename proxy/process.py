@@ -111,8 +111,8 @@ class Process:
         self.counter.close()
 
     def run_pump(self, pump: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run a call's pump as a task of the process, which outlives the client."""
-        task = asyncio.create_task(pump)
+        """Run a call's pump as a task of the process, which outlives the client; it begins at once, not in its turn."""
+        task = asyncio.Task(pump, loop=asyncio.get_running_loop(), eager_start=True)
         self._pumps.add(task)
         task.add_done_callback(self._pumps.discard)
         return task

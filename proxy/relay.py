@@ -32,17 +32,18 @@ KEY_REJECTED = frozenset({401, 403})
 CUT_HINT = "It was stopped while this call ran; what the provider may bill for the call is charged."
 
 
-async def forward(
+def forward(
     process: Process, admission: Admission, client_headers: Mapping[str, str], keeper: Keeper | None = None
-) -> Reply:
-    """Start the call's pump and return the answer as soon as its head is known; raises what the client is told.
+) -> asyncio.Future[Reply]:
+    """Start the call's pump, which sends the request before this returns where it can.
 
-    keeper: where the answer may be given again.
+    keeper: where the answer may be given again. Returns the answer, which comes as soon as its head is known, or raises
+    what the client is told.
     """
     head: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     pump = process.run_pump(_Pump(process, admission, client_headers, head, keeper).run())
     pump.add_done_callback(lambda _: process.running.leave(admission.call_id))
-    return await head
+    return head
 
 
 async def forward_free(process: Process, plan: Plan, client_headers: Mapping[str, str]) -> Reply:

@@ -1,5 +1,6 @@
 """The web process: the proxy as plain ASGI, everything else Django; SHREDDER_ROLE decides what is mounted."""
 
+import gc
 import os
 import warnings
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Any], Awaitable[None]]
 
 logger = structlog.get_logger(__name__)
+# A call makes some hundreds that its end frees without the collector; Python's own 2,000 would be five calls.
+OBJECTS_BETWEEN_COLLECTIONS = 20_000
 # Static files are small and read at once; streaming them asynchronously would gain nothing.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
@@ -65,6 +68,7 @@ class Application:
             logger.exception("start failed")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        _spare_the_collector()
         self.started = True
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -75,6 +79,16 @@ class Application:
         close_pool = connections["default"].close_pool  # type: ignore[attr-defined]
         await sync_to_async(close_pool, thread_sensitive=False)()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _spare_the_collector() -> None:
+    """Keep the garbage collector off what the start made and what lives as long as the process.
+
+    Looking through all of it takes 15 to 30 ms, and every open stream stands still meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
 
 def _is_under_proxy(path: str) -> bool:
