@@ -1,12 +1,14 @@
-"""A provider for the stream benchmark: events as OpenAI sends them, prepared once, at next to no cost.
+"""A provider for the proxy's benchmarks: answers as OpenAI sends them, prepared once, at next to no cost.
 
-    python -m tests.bench.stream_provider        (prints its port)
+    python -m tests.bench.provider        (prints its port)
 
-A request whose body holds `bench:CHUNKS,INTERVAL_MS,DELAY_MS;` is answered with so many events.
+A request whose body holds `bench:CHUNKS,INTERVAL_MS,DELAY_MS;` is answered with so many events, or with one JSON object
+for 0 chunks.
 """
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import cast
 
 import uvloop
@@ -20,9 +22,13 @@ FRAME = (
     b'{"id":"chatcmpl-Bench0123456789","object":"chat.completion.chunk","created":1764000000,'
     b'"model":"gpt-4o-mini-2024-07-18","service_tier":"default","system_fingerprint":"fp_bench","choices":['
 )
+USAGE = (
+    b'"usage":{"prompt_tokens":20,"completion_tokens":20,"total_tokens":40,"prompt_tokens_details":{"cached_tokens":0,'
+    b'"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,'
+    b'"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}'
+)
 WORD = FRAME + b'{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null}'
 STOP = FRAME + b'{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}'
-USAGE = FRAME + b'],"usage":{"prompt_tokens":20,"completion_tokens":20,"total_tokens":40}}'
 
 
 def event(data: bytes) -> bytes:
@@ -31,8 +37,18 @@ def event(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(line), line)
 
 
-END = event(STOP) + event(USAGE) + event(b"[DONE]") + b"0\r\n\r\n"
+END = event(STOP) + event(FRAME + b"]," + USAGE) + event(b"[DONE]") + b"0\r\n\r\n"
 STEP = event(WORD)
+ANSWER = (
+    FRAME.replace(b".chunk", b"")
+    + b'{"index":0,"message":{"role":"assistant","content":"Twenty words","refusal":null},"logprobs":null,'
+    + b'"finish_reason":"stop"}],'
+    + USAGE
+)
+WHOLE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: req_0123456789abcdef\r\n"
+    b"Content-Length: %d\r\n\r\n" % len(ANSWER)
+) + ANSWER
 
 
 class Provider(asyncio.Protocol):
@@ -50,19 +66,32 @@ class Provider(asyncio.Protocol):
         """Answer a request as soon as its plan is there, which is the last thing in it."""
         self.seen += data
         found = PLAN.search(self.seen)
-        if found is None or not self.seen.rstrip().endswith(b"}"):
+        if found is None or not self.seen.endswith(b"}"):
             return
         chunks, interval_ms, delay_ms = map(int, found.groups())
         self.seen = b""
-        asyncio.get_running_loop().call_later(delay_ms / 1000, self._go_on, chunks, interval_ms / 1000, True)
+        if chunks:
+            self._later(delay_ms / 1000, self._go_on, chunks, interval_ms / 1000, True)
+        else:
+            self._later(delay_ms / 1000, self._write, WHOLE)
+
+    def _later(self, seconds: float, step: Callable[..., None], *arguments: object) -> None:
+        loop = asyncio.get_running_loop()
+        if seconds:
+            loop.call_later(seconds, step, *arguments)
+        else:
+            step(*arguments)
+
+    def _write(self, data: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
 
     def _go_on(self, left: int, interval_seconds: float, is_first: bool) -> None:
-        transport = self.transport
-        if transport is None or transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
             return
-        transport.write((HEAD if is_first else b"") + (STEP if left else END))
+        self._write((HEAD if is_first else b"") + (STEP if left else END))
         if left:
-            asyncio.get_running_loop().call_later(interval_seconds, self._go_on, left - 1, interval_seconds, False)
+            self._later(interval_seconds, self._go_on, left - 1, interval_seconds, False)
 
 
 async def main() -> None:

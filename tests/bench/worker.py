@@ -1,0 +1,140 @@
+"""What the proxy's benchmarks measure: one worker on one core; provider, clients and databases on the others.
+
+Beside it a proxy that only forwards, on the same core: what the machine, the server and the client cost by themselves.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import uvloop
+
+from tests.bench.client import Target
+
+PATH = "/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Whom to ask, and the processes whose time counts. refused: the same worker, for a key without any budget left."""
+
+    through: Target
+    refused: Target
+    plain: Target
+    direct: Target
+    worker: psutil.Process
+    forwarder: psutil.Process
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """Processor time of a process so far."""
+    return sum(process.cpu_times()[:2])
+
+
+def additions_per_second() -> float:
+    """How fast a core is: additions in a plain loop, in millions."""
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < 0.5:
+        for _ in range(10_000):
+            count += 1
+    return count / (time.perf_counter() - began) / 1e6
+
+
+def run(measure: Callable[[Stage], Coroutine[None, None, bool]]) -> int:
+    """Start everything in a folder of its own, measure, stop; the exit status."""
+    home = Path(tempfile.mkdtemp(prefix="awx-shredder-bench-"))
+    home.chmod(0o711)
+    os.environ["SHREDDER_HOME"] = str(home)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "shredder.settings"
+    import django
+    from django.core.management import call_command
+
+    from shredder.embedded.servers import RunningServers
+
+    servers: Any = RunningServers(home, durable=True)
+    try:
+        django.setup()
+        call_command("migrate", verbosity=0)
+        speed = additions_per_second()
+        with _stage(home) as stage:
+            held = uvloop.run(measure(stage))
+        print(f"A core did {speed:.0f} million additions a second; the plain forwarder is uvicorn and aiohttp alone.")
+        return 0 if held else 1
+    finally:
+        servers.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _stage(home: Path) -> Iterator[Stage]:
+    from tests.servers import proxy_server
+
+    with _provider() as provider, _forwarder(provider) as (plain, forwarder):
+        keys = [_key_of_an_agent(10**18), _key_of_an_agent(0)]
+        base_url = {"SHREDDER_OPENAI_BASE_URL": f"http://127.0.0.1:{provider}/v1"}
+        with proxy_server(home / "server.log", environment=base_url) as server:
+            worker = psutil.Process(server.processes[0].pid)
+            _spread(worker, forwarder)
+            port = urlsplit(server.address).port or 0
+            through, refused = (Target(port, "/proxy" + PATH, key) for key in keys)
+            yield Stage(through, refused, Target(plain, PATH, "-"), Target(provider, PATH, "-"), worker, forwarder)
+
+
+def _spread(*measured: psutil.Process) -> None:
+    """The measured processes on the first core, everything else of ours on the others."""
+    others = list(range(1, os.cpu_count() or 1)) or [0]
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            process.cpu_affinity([0] if process in measured else others)
+    os.sched_setaffinity(0, others)
+
+
+@contextmanager
+def _provider() -> Iterator[int]:
+    command = [sys.executable, "-m", "tests.bench.provider"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _forwarder(provider: int) -> Iterator[tuple[int, psutil.Process]]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(2048)
+        command = [sys.executable, "-m", "tests.bench.plain_forwarder", str(listener.fileno())]
+        environment = {**os.environ, "PROVIDER": f"http://127.0.0.1:{provider}"}
+        process = subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()])
+        try:
+            yield listener.getsockname()[1], psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _key_of_an_agent(daily_limit_pico: int) -> str:
+    """A new organisation's agent with this budget and a connected provider."""
+    from accounts import credentials
+    from accounts.models import Organization
+    from agents import budgets, keys
+    from agents.models import KeyMode
+
+    organization = Organization.objects.create(name="Bench")
+    credentials.connect(organization, "openai", "sk-bench", by=None)
+    agent = budgets.create_agent(organization, "Bench", daily_limit_pico=daily_limit_pico, by=None)
+    return keys.issue(agent, KeyMode.LIVE, by=None)[1]
