@@ -101,9 +101,15 @@ def _store(
     else:
         credentials.move(existing, upstream, by=request.user)
     _move_others(request, name, upstream)
-    told = "connected" if existing is None else "changed"
-    messages.success(request, f"{name} is {told}. What its models cost stands under Rates, or in the price list.")
+    messages.success(request, _told(name, is_new=existing is None, is_moved=is_moved))
     return redirect("accounts:providers")
+
+
+def _told(name: str, *, is_new: bool, is_moved: bool) -> str:
+    if is_moved:
+        return f"{name} is changed. Rates of your own for it hold at the new address, too: see whether they are right."
+    told = "connected" if is_new else "changed"
+    return f"{name} is {told}. What its models cost stands under Rates, or in the price list."
 
 
 def _move_others(request: OrgRequest, name: str, upstream: Upstream) -> None:

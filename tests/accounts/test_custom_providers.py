@@ -169,7 +169,8 @@ def test_another_origin_needs_the_key_again(asked: Any) -> None:
     moved = TYPED | {"api_key": "", "base_url": "https://evil.example/v1", "action": "test"}
     assert "for the old address only" in visitor.post("/settings/providers/fast/", moved).content.decode()
     assert asked.seen == []
-    visitor.post("/settings/providers/fast/", moved | {"api_key": "sk-other", "action": "save"})
+    page = visitor.post("/settings/providers/fast/", moved | {"api_key": "sk-other", "action": "save"}, follow=True)
+    assert "hold at the new address, too" in page.content.decode()
     after = ProviderCredential.objects.get()
     assert (after.base_url, open_credential(after).api_key) == ("https://evil.example/v1", "sk-other")
 
