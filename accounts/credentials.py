@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.dispatch import Signal
 from django.utils import timezone
 
 from accounts.fingerprints import fingerprint
@@ -18,6 +19,9 @@ from accounts.vault import seal, unseal
 # Keys of a provider are longer. A shorter one, such as the placeholder that a server without keys takes, names nobody.
 TELLING_KEY_LENGTH_MIN = 20
 PROVIDERS = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google Gemini"}
+# Sent where the name of a custom provider begins or ceases to stand for an address, with organization, provider and by,
+# inside that transaction: what is kept under the name was meant for another address.
+name_changed_hands = Signal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ def connect(
         credential.created_at = timezone.now()
         credential.save()
         _record_change(organization, "credential.connected", credential, by)
+        if is_new:
+            _tell_of_name(credential, by)
     return credential
 
 
@@ -142,6 +148,7 @@ def disconnect(credential: ProviderCredential, *, by: User | None) -> None:
         if ProviderCredential.objects.filter(pk=credential.pk).exists():
             credential.delete()
             _record_change(credential.organization, "credential.disconnected", credential, by)
+            _tell_of_name(credential, by)
 
 
 def note_rejection(
@@ -184,6 +191,14 @@ def _record_change(organization: Organization, action: str, credential: Provider
     AuditEntry.objects.create(
         organization=organization, user=by, action=action, target=spoken(credential), details=details
     )
+
+
+def _tell_of_name(credential: ProviderCredential, by: User | None) -> None:
+    """Only the usual key of a custom provider: further ones come and go under the same name."""
+    if credential.base_url and not credential.label:
+        name_changed_hands.send(
+            ProviderCredential, organization=credential.organization, provider=credential.provider, by=by
+        )
 
 
 def spoken(credential: ProviderCredential) -> str:

@@ -17,6 +17,7 @@ from django_htmx.middleware import HtmxDetails
 from accounts.models import Membership, Organization, User
 
 ONBOARDING = "agents:onboarding"
+OWNERS_ONLY = "Only owners of the organisation connect providers of its own, and change them."
 
 
 class OrgRequest(HttpRequest):
@@ -77,7 +78,16 @@ def admin_required[**P](view: OrgView[P]) -> View[P]:
     return _guard(view, lambda membership: membership.may_administer)
 
 
-def _guard[**P](view: OrgView[P], may: Callable[[Membership], bool]) -> View[P]:
+def owner_required[**P](view: OrgView[P]) -> View[P]:
+    """Let owners through; admins get a 403 as well."""
+    return _guard(view, lambda membership: membership.may_choose_addresses, refusal=OWNERS_ONLY)
+
+
+def _guard[**P](
+    view: OrgView[P],
+    may: Callable[[Membership], bool],
+    refusal: str = "Your role in this organisation does not allow this.",
+) -> View[P]:
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
@@ -86,7 +96,7 @@ def _guard[**P](view: OrgView[P], may: Callable[[Membership], bool]) -> View[P]:
         if membership is None:
             return redirect(ONBOARDING)
         if not may(membership):
-            raise PermissionDenied("Your role in this organisation does not allow this.")
+            raise PermissionDenied(refusal)
         request.membership, request.org = membership, membership.organization  # type: ignore[attr-defined]
         return _private(view(request, *args, **kwargs))  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from accounts.models import User
+    from accounts.models import Organization, User
     from agents.pricing import PriceRow
 
 RATES_MAX = 200  # a caller's snapshot carries all of them
@@ -69,6 +69,18 @@ def end_rate(rate: CustomRate, by: User | None) -> None:
     """Let the price list decide again; a model that it lacks is refused. A second click changes nothing."""
     touch_organization(rate.organization_id)
     if CustomRate.objects.filter(pk=rate.pk, ended_at=None).update(ended_at=timezone.now()):
+        _audit("rate.ended", rate, by, {"from": _written(rate)})
+
+
+def end_rates_of(organization: Organization, provider: str, by: User | None, **_: object) -> None:
+    """End all rates of a custom provider's name, which is to stand for another address or for none.
+
+    Called inside the transaction that connects or disconnects it: that one holds the organisation still for set_rate,
+    and calls look at their policy again.
+    """
+    ending = [rate for rate in current(organization.id) if rate.provider == provider]
+    CustomRate.objects.filter(pk__in=[rate.pk for rate in ending]).update(ended_at=timezone.now())
+    for rate in ending:
         _audit("rate.ended", rate, by, {"from": _written(rate)})
 
 

@@ -17,11 +17,12 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from accounts import credentials
-from accounts.models import AuditEntry, Organization, ProviderCredential
+from accounts.models import AuditEntry, Membership, Organization, ProviderCredential, Role
 from agents import budgets, organization_keys, rates
 from agents.budget_terms import BudgetTerms
 from agents.models import Agent, AgentKey, Basis, Budget, CustomRate, OrganizationKey, Scope
 from tests import cast
+from tests.accounts.confirming import confirmed
 from tests.alerts.books import call
 from tests.cast import Person
 
@@ -31,6 +32,8 @@ OURS = ("accounts", "agents", "alerts")
 PUBLIC = {"accounts:home", "accounts:theme"}
 # What a viewer may post, since it is their own: theme, name, a test message to themselves.
 PERSONAL = {"accounts:theme", "accounts:profile", "agents:onboarding", "alerts:send_test"}
+# What an admin may not even look at, and an owner only once they have confirmed who they are.
+OF_OWNERS = {"accounts:provider_new"}
 OF_A_TENANT = {
     "agent_id",
     "budget_id",
@@ -145,10 +148,32 @@ def test_viewer_changes_nothing(page: Page) -> None:
         assert viewer.post(address, {"name": "changed", "limit": "9"}).status_code in {403, 405}
 
 
+def test_admin_opens_every_page_but_those_of_owners() -> None:
+    alice = cast.alice()
+    values, bob = values_of(alice), cast.bob(alice)
+    Membership.objects.filter(user=bob.user).update(role=Role.ADMIN)
+    admin = browser(bob)
+    assert {page.name for page in pages() if admin.get(page.address(values)).status_code == 403} == OF_OWNERS
+    assert {admin.post(page.address(values)).status_code for page in pages() if page.name in OF_OWNERS} == {403}
+
+
+def test_owner_confirms_before_the_pages_of_owners_and_no_others() -> None:
+    alice = cast.alice()
+    values, owner = values_of(alice), browser(alice)
+    asking = {page.name for page in pages() if asks(owner.get(page.address(values)))}
+    assert asking == OF_OWNERS
+    assert all(asks(owner.post(page.address(values))) for page in pages() if page.name in OF_OWNERS)
+
+
+def asks(answer: HttpResponse) -> bool:
+    """Whether the answer sends to the page on which people confirm who they are."""
+    return answer.headers.get("Location", "").startswith("/accounts/reauthenticate/?next=")
+
+
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_owner_opens_every_page_and_it_keeps_the_policy(page: Page) -> None:
     alice = cast.alice()
-    answer = browser(alice).get(page.address(values_of(alice)))
+    answer = confirmed(browser(alice), alice).get(page.address(values_of(alice)))
     assert answer.status_code in {200, 302, 405}
     if answer.status_code == 200:
         check_policy(answer)

@@ -7,7 +7,10 @@ from accounts.models.organization import Organization
 
 
 class AuditEntry(models.Model):
-    """One change that a person made: written in the transaction of the change, never edited, never with a secret."""
+    """One change that a person made: written in the transaction of the change, never edited, never with a secret.
+
+    `confirmation.missing` is one that was not made: accounts.confirmation.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="audit_entries")

@@ -70,3 +70,8 @@ class Membership(models.Model):
     def may_administer(self) -> bool:
         """Owners and admins change credentials, members and the organisation itself."""
         return self.role in {Role.OWNER, Role.ADMIN}
+
+    @property
+    def may_choose_addresses(self) -> bool:
+        """Owners alone say to which addresses of their own choice keys and prompts are sent."""
+        return self.role == Role.OWNER

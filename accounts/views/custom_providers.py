@@ -4,14 +4,16 @@ from contextlib import suppress
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts import credentials
+from accounts.confirmation import confirmation_required
 from accounts.credentials import Upstream
-from accounts.http import OrgRequest, admin_required
+from accounts.http import OrgRequest, owner_required
 from accounts.models import ProviderCredential
 from accounts.presets import PRESETS, Preset, preset_of
 from accounts.provider_check import Check, Verdict, check_custom
@@ -24,7 +26,8 @@ OVERTAKEN = "Somebody else changed this provider meanwhile. Look at what is ther
 
 @sensitive_post_parameters("api_key")
 @require_http_methods(["GET", "HEAD", "POST"])
-@admin_required
+@owner_required
+@confirmation_required
 def provider_new(request: OrgRequest) -> HttpResponse:
     """Choose what kind of provider it is, then say where it is; `action` as for the built-in ones."""
     preset = PRESETS.get(request.GET.get("preset", ""))
@@ -36,17 +39,23 @@ def provider_new(request: OrgRequest) -> HttpResponse:
     return _answer(request, form)
 
 
-def provider_edit(request: OrgRequest, name: str) -> HttpResponse:
-    """Change address, key and flags of a provider that is connected; called for admins only."""
+def provider_edit(request: OrgRequest, name: str) -> HttpResponseBase:
+    """Change address, key and flags of a provider that is connected; a 404 for others than the organisation's."""
     existing = credentials.usual_of(request.org, name)
     if existing is None or not existing.base_url:
         raise Http404
+    return _edit(request, existing)
+
+
+@owner_required
+@confirmation_required
+def _edit(request: OrgRequest, existing: ProviderCredential) -> HttpResponse:
     preset = preset_of(existing.preset)
     form = CustomProviderForm(
         request.POST or None, preset=preset, organization=request.org, existing=existing,
         initial=initial_of(preset, existing),
     )  # fmt: skip
-    return _answer(request, form, name)
+    return _answer(request, form, existing.provider)
 
 
 def _answer(request: OrgRequest, form: CustomProviderForm, name: str = "") -> HttpResponse:
@@ -92,9 +101,15 @@ def _store(
     else:
         credentials.move(existing, upstream, by=request.user)
     _move_others(request, name, upstream)
-    told = "connected" if existing is None else "changed"
-    messages.success(request, f"{name} is {told}. What its models cost stands under Rates, or in the price list.")
+    messages.success(request, _told(name, is_new=existing is None, is_moved=is_moved))
     return redirect("accounts:providers")
+
+
+def _told(name: str, *, is_new: bool, is_moved: bool) -> str:
+    if is_moved:
+        return f"{name} is changed. Rates of your own for it hold at the new address, too: see whether they are right."
+    told = "connected" if is_new else "changed"
+    return f"{name} is {told}. What its models cost stands under Rates, or in the price list."
 
 
 def _move_others(request: OrgRequest, name: str, upstream: Upstream) -> None:

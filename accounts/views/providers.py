@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
@@ -62,13 +63,15 @@ def provider_list(request: OrgRequest) -> HttpResponse:
         Row(name, PROVIDERS.get(name, name), usual.get(name), further.get(name, []))
         for name in [*PROVIDERS, *sorted(custom)]
     ]
-    return render(request, "accounts/providers.html", {"rows": rows, "may_change": request.membership.may_administer})
+    place = request.membership
+    context = {"rows": rows, "may_change": place.may_administer, "may_choose_addresses": place.may_choose_addresses}
+    return render(request, "accounts/providers.html", context)
 
 
 @sensitive_post_parameters("api_key")
 @require_http_methods(["GET", "HEAD", "POST"])
 @admin_required
-def provider_connect(request: OrgRequest, provider: str) -> HttpResponse:
+def provider_connect(request: OrgRequest, provider: str) -> HttpResponseBase:
     """Test a key and store it; `action` says whether to test only, or to store what could not be tested."""
     if provider not in PROVIDERS:
         return provider_edit(request, provider)

@@ -47,14 +47,18 @@ BAD = [
     ("https://" + "a" * 300 + ".example", "300"),
     ("https://bücher.example/v1", "xn--bcher-kva.example"),
     ("https://оpenai.com/v1", "xn--"),
+    ("https://１２７.0.0.1/v1", "plain letters"),
+    ("https://127。0。0。1/v1", "plain letters"),
+    ("https://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/v1", "plain letters"),
+    ("https://llm.example.com../v1", "not a name"),
     ("https://-bad.example/v1", "not a name"),
     ("https://a..example/v1", "not a name"),
 ]
 # Every spelling of this machine, its network and a cloud's metadata.
 INNER = [
     "localhost", "LOCALHOST", "localhost.", "api.localhost", "printer.local", "metadata.google.internal", "db.internal",
-    "router.lan", "intranet", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001",
-    "169.254.169.254", "2852039166", "0xa9fea9fe", "10.0.0.1", "100.64.0.1", "8.8.8.8", "[::1]", "[::]",
+    "router.lan", "intranet", "127.0.0.1", "127.0.0.1.", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1",
+    "017700000001", "169.254.169.254", "2852039166", "0xa9fea9fe", "10.0.0.1", "100.64.0.1", "8.8.8.8", "[::1]", "[::]",
     "[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]", "[64:ff9b::7f00:1]", "[fe80::1%25eth0]", "[fd00:ec2::254]",
 ]  # fmt: skip
 

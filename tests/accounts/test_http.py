@@ -1,5 +1,7 @@
 """The door: who may enter, and where others are sent."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
@@ -7,7 +9,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django_htmx.middleware import HtmxDetails
 
-from accounts.http import OrgRequest, admin_required, changer_required, member_required
+from accounts.http import OrgRequest, admin_required, changer_required, member_required, owner_required
 from accounts.members import create_organization
 from accounts.models import Membership, Role, User
 
@@ -27,6 +29,11 @@ def change(request: OrgRequest) -> HttpResponse:
 @admin_required
 def administer(request: OrgRequest) -> HttpResponse:
     return HttpResponse("administered")
+
+
+@owner_required
+def own(request: OrgRequest) -> HttpResponse:
+    return HttpResponse("owned")
 
 
 def request_of(user: object, **headers: str) -> OrgRequest:
@@ -76,11 +83,21 @@ def test_viewer_looks_and_member_changes(role: Role, may: bool) -> None:
             change(request)
 
 
-@pytest.mark.parametrize(("role", "may"), [(Role.MEMBER, False), (Role.ADMIN, True), (Role.OWNER, True)])
-def test_only_admins_and_owners_administer(role: Role, may: bool) -> None:
+@pytest.mark.parametrize(
+    ("view", "role", "may"),
+    [
+        (administer, Role.MEMBER, False),
+        (administer, Role.ADMIN, True),
+        (administer, Role.OWNER, True),
+        (own, Role.VIEWER, False),
+        (own, Role.ADMIN, False),
+        (own, Role.OWNER, True),
+    ],
+)
+def test_only_admins_and_owners_administer_and_only_owners_own(view: Any, role: Role, may: bool) -> None:
     request = request_of(member(role))
     if may:
-        assert administer(request).status_code == 200
+        assert view(request).status_code == 200
     else:
         with pytest.raises(PermissionDenied):
-            administer(request)
+            view(request)

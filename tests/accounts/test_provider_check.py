@@ -80,6 +80,14 @@ def test_redirect_is_not_followed() -> None:
 
 
 @pytest.mark.usefixtures("provider")
+def test_proxies_of_the_environment_see_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    assert check_key("openai", GOOD_KEY) == Check(Verdict.ACCEPTED)
+
+
+@pytest.mark.usefixtures("provider")
 def test_private_address_is_refused_before_any_byte(settings: Any) -> None:
     settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS = False
     found = check_key("openai", GOOD_KEY)
