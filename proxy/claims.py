@@ -1,10 +1,11 @@
 """What a request shows about its caller: the key that says who, the agent it names, a provider key of its own (W6)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from accounts.fingerprints import fingerprint
+from accounts.records import record
 from agents.callers import OwnKey
 from agents.key_text import ORGANIZATION, PREFIX, may_hold_key
 from proxy.errors import Dialect, KeyMalformed, KeyMissing
@@ -20,7 +21,7 @@ _PROVIDER_OF_DIALECT = MappingProxyType(
 _TWO_AWX_KEYS = "Send one AWX key; beside X-AWX-Key only a provider's own key."
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Claim:
     """Who a request says that it comes from.
 

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from accounts.records import record
 from agents.callers import BudgetPolicy, Caller
 from agents.ledger.terms import SUBJECT_BYTES_MAX
 from agents.models import RuleMode, Scope, Unit, Window
@@ -19,7 +19,7 @@ _SLUG = re.compile(r"[a-z0-9._-]{1,64}")
 _TAG = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Meter:
     """A budget per subject that must exist before a limit of the call's own can be held against it."""
 
@@ -28,7 +28,7 @@ class Meter:
     window: str
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Names:
     """One call's names; empty where the client gave none. daily_pico, session_pico: limits that it brought."""
 

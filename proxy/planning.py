@@ -1,9 +1,10 @@
 """From a request to the most it can cost: who answers, under which output bound, at which rates; nothing is held."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from accounts.records import record
 from agents import pricing
 from agents.callers import Caller
 from agents.ledger.terms import USD_PICO_MAX
@@ -27,7 +28,7 @@ _TEXT_ENDPOINTS = frozenset({"chat", "completions", "responses", "generate_conte
 _OWN_RATE_HINT = "The model has a rate of its own, which is for plain calls of the standard tier."
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Plan:
     """How one call would be forwarded.
 

@@ -1,9 +1,10 @@
 """RESERVE: the most a call can cost, known before it is forwarded, by docs/pricing.md."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
+from accounts.records import record
 from agents.money import divide_up
 from agents.pricing.cost import MS_PER_HOUR
 from agents.pricing.rows import PriceRow, Rates, UnpricedFeature
@@ -12,7 +13,7 @@ from agents.pricing.usage import Bound
 OUTPUT_TOKENS_MAX = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class _Worst:
     """One row and tier: pico-dollars before output (a rational), the output rate, and the factor on it."""
 

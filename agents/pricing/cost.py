@@ -1,9 +1,9 @@
 """SETTLE: what a finished call costs, by docs/pricing.md."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
+from accounts.records import record
 from agents.money import divide_up
 from agents.pricing.custom import is_custom
 from agents.pricing.rows import ONE, PriceRow, Rates, UnpricedFeature
@@ -19,7 +19,7 @@ FLAG_SERVED_MODEL = "served_model_price_differs"
 FLAG_UNKNOWN_KEY = "unknown_usage_key"
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Settlement:
     """The cost to book, the row it came from, and what a person should look at."""
 

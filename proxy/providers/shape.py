@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
+from accounts.records import record
 from agents.pricing import Bound, Circumstances, Usage
 from proxy.bounds import Hidden, Image
 from proxy.errors import Dialect
@@ -37,7 +38,7 @@ class Endpoint:
     kept: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Route:
     """A request's endpoint.
 
@@ -91,7 +92,7 @@ class Traits:
 COMPATIBLE = Traits()
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Listing:
     """Where the price book has a model's price, and whom bills can prove wrong.
 
@@ -104,7 +105,7 @@ class Listing:
     upstream: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Target:
     """Who answers: a provider, and the model's id there.
 
@@ -127,7 +128,7 @@ class Target:
         return self.own_listing or Listing(self.provider, self.model)
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallFacts:
     """What a call row keeps of the request beside money; no text.
 
@@ -139,7 +140,7 @@ class CallFacts:
     last_message_fingerprint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ModelRequest:
     """A request that was read and found to be boundable and priceable as far as its body tells.
 
@@ -201,7 +202,7 @@ class ModelRequest:
         return ("default",) if self.tier == "default" else (self.tier, "default")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Outgoing:
     """A request on its way to a target: serialised once, with every change but an added output bound.
 
@@ -255,7 +256,7 @@ class Basis(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Metered:
     """What an answer said about itself.
 
