@@ -1,8 +1,9 @@
 """The shape of a provider module: what it is given, what it gives back. Nothing here does I/O."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Protocol
 
 from accounts.records import record
@@ -17,9 +18,9 @@ EVENT_STREAM, JSON_ARRAY = "text/event-stream", "application/json"
 NOTHING = Bound(input_tokens=0, output_tokens=0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
-    """One path that is forwarded.
+    """One path that is forwarded; a constant, which every call looks up by what it is and not by what it holds.
 
     name: "chat", "responses", "messages", "generate_content", "models" …: also the endpoint kind in the book.
     path: below /proxy; upstream_path: below the provider's base URL for the dialect ({id}: one item's id).
@@ -184,7 +185,7 @@ class ModelRequest:
     cache_ttl_long: bool = False
     extra_output_tokens: int = 0
     hosted_tools: Mapping[str, int] = field(default_factory=dict)
-    hidden: Hidden = field(default_factory=Hidden)
+    hidden: Hidden = Hidden()
     beside: Bound = NOTHING
     form: Form | None = field(default=None, repr=False)
     user: str | None = None
@@ -193,13 +194,23 @@ class ModelRequest:
     leaves_out: bool = False
     reads_all: bool = False
     named_items: tuple[tuple[str, str], ...] = ()
+    facts: CallFacts = CallFacts()
     traits: Traits = COMPATIBLE
-    facts: CallFacts = field(default_factory=CallFacts)
+
+    def answered_by(self, traits: Traits) -> "ModelRequest":
+        """The request once it is known who answers; a third of what dataclasses.replace takes, on every call."""
+        if traits is self.traits:
+            return self
+        facts: list[Any] = [*_ALL_BUT_TRAITS(self), traits]
+        return ModelRequest(*facts)
 
     @property
     def tiers(self) -> tuple[str, ...]:
         """The tiers whose price may come to apply."""
         return ("default",) if self.tier == "default" else (self.tier, "default")
+
+
+_ALL_BUT_TRAITS = attrgetter(*(each.name for each in fields(ModelRequest) if each.name != "traits"))
 
 
 @record()
@@ -230,14 +241,16 @@ class Outgoing:
         To ask what an amount buys, give bounds.CAP_MAX: its digits are the longest.
         """
         request = self.request
-        added = request.output_cap is None and request.endpoint.priced
+        read = self.input_tokens
+        if request.output_cap is None and request.endpoint.priced:
+            read += cap_bytes(self.cap_field, output_cap)
+        written = (output_cap + request.extra_output_tokens) * request.choices
+        if request.beside is NOTHING:
+            return Bound(read, written, cache_ttl_long=request.cache_ttl_long, tools=request.hosted_tools)
         return replace(
-            request.beside,
-            input_tokens=self.input_tokens + (cap_bytes(self.cap_field, output_cap) if added else 0),
-            output_tokens=(output_cap + request.extra_output_tokens) * request.choices,
-            cache_ttl_long=request.cache_ttl_long,
+            request.beside, input_tokens=read, output_tokens=written, cache_ttl_long=request.cache_ttl_long,
             tools=request.hosted_tools,
-        )
+        )  # fmt: skip
 
     def send(self, output_cap: int | None = None) -> bytes:
         """The bytes to forward. output_cap: only when it is not the client's own (added or lowered)."""
@@ -271,7 +284,7 @@ class Metered:
     """
 
     usage: Usage | None = None
-    circumstances: Circumstances = field(default_factory=Circumstances)
+    circumstances: Circumstances = Circumstances()
     basis: Basis = Basis.NONE
     served_model: str | None = None
     provider_id: str | None = None
