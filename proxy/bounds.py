@@ -79,6 +79,8 @@ def counted_tokens(text_tokens: int, framing_tokens: int, hidden: Hidden) -> int
 
 def nfkc_growth(texts: Sequence[str]) -> int:
     """Bytes, at most, that texts gain when a tokenizer normalises them; U+FDFA alone gains thirty."""
+    if not texts:
+        return 0
     joined = "".join(text for text in texts if not text.isascii())
     if len(joined) > EXACT_CHARACTERS_MAX:
         return _growth_by_character(joined)

@@ -146,8 +146,10 @@ def read_headers(raw: RawHeaders) -> dict[str, str]:
 def check_betas(headers: Mapping[str, str], dialect: Dialect) -> None:
     """Refuse a beta we do not know, by name: it could change the price, and stripping it would change the answer."""
     name = _BETA_HEADERS[dialect]
+    if name not in headers:
+        return
     known = BETAS if dialect is Dialect.ANTHROPIC else OPENAI_BETAS
-    for beta in (part.strip() for part in headers.get(name, "").split(",")):
+    for beta in (part.strip() for part in headers[name].split(",")):
         if beta and beta not in known:
             raise UnpricedFeature(feature=f"the beta '{beta}'", param=name, hint=f"Leave it out of {name}.")
 
