@@ -119,7 +119,10 @@ def _start(
 
 def caps_of(caller: Caller, names: Names) -> tuple[tuple[int, int], ...]:
     """The limits of the call's own, by the budgets that they are held against; their meters exist by now."""
-    found = ((meter_of(meter, caller), limit) for meter, limit in limits(names, caller).items())
+    own = limits(names, caller)
+    if not own:
+        return ()
+    found = [(meter_of(meter, caller), limit) for meter, limit in own.items()]
     return tuple((budget.budget_id, limit) for budget, limit in found if budget is not None)
 
 

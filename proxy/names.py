@@ -67,6 +67,8 @@ def read_names(headers: Mapping[str, str], caller: Caller, *, body_user: str | N
 
 def agent_named(headers: Mapping[str, str]) -> str:
     """The agent's id in the headers, folded; empty where there is none. Raises Malformed."""
+    if AGENT not in headers and AGENT_ALIAS not in headers:
+        return ""
     given = {headers[name].lower() for name in (AGENT, AGENT_ALIAS) if headers.get(name)}
     if len(given) > 1:
         raise Malformed(problem=f"{AGENT} and {AGENT_ALIAS} differ", param=AGENT)
@@ -117,8 +119,8 @@ def missing_meters(names: Names, caller: Caller) -> list[Meter]:
 def named_budgets(names: Names, caller: Caller, model: str) -> tuple[tuple[int, str], ...]:
     """The budgets that the call counts against, with its subject in each."""
     subjects = names.subjects(model)
-    found = ((budget.budget_id, subject_of(budget, subjects)) for budget in caller.budgets)
-    return tuple((budget_id, subject) for budget_id, subject in found if subject is not None)
+    found = [(budget.budget_id, subject_of(budget, subjects)) for budget in caller.budgets]
+    return tuple([(budget_id, subject) for budget_id, subject in found if subject is not None])
 
 
 def cut(text: str) -> str:
@@ -143,7 +145,9 @@ def _sub_agent(headers: Mapping[str, str], caller: Caller) -> str:
 
 
 def _tags(headers: Mapping[str, str]) -> dict[str, str] | None:
-    pairs = [part.strip() for part in headers.get(TAGS, "").split(",") if part.strip()]
+    if TAGS not in headers:
+        return None
+    pairs = [part.strip() for part in headers[TAGS].split(",") if part.strip()]
     tags: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

@@ -55,7 +55,7 @@ def settle(
     than what was held, unless strict is off; it is flagged either way.
     """
     costs = [(_own_cost_pico(row, usage, circumstances), row) for row in rows]
-    cost, dearest = max(costs, key=itemgetter(0))
+    cost, dearest = costs[0] if len(costs) == 1 else max(costs, key=itemgetter(0))
     flags = []
     if len(costs) > 1 and any(priced != cost and row.model != dearest.model for priced, row in costs):
         flags.append(FLAG_SERVED_MODEL)
