@@ -13,6 +13,7 @@ from proxy.errors import Malformed
 
 SESSION, USER, AGENT, AGENT_ALIAS = "x-awx-session-id", "x-awx-user-id", "x-awx-agent-id", "x-agent-id"
 TAGS, DAILY_BUDGET, SESSION_BUDGET = "x-awx-tags", "x-awx-daily-budget", "x-awx-session-budget"
+_ALL = frozenset({SESSION, USER, AGENT, AGENT_ALIAS, TAGS, DAILY_BUDGET, SESSION_BUDGET})
 TAGS_MAX = 16
 
 _SLUG = re.compile(r"[a-z0-9._-]{1,64}")
@@ -49,6 +50,8 @@ def read_names(headers: Mapping[str, str], caller: Caller, *, body_user: str | N
 
     body_user: the end user that the request body names.
     """
+    if _ALL.isdisjoint(headers):
+        return Names(user=cut(body_user or ""))
     daily_pico, session_pico = daily_budget(headers), _budget(headers, SESSION_BUDGET)
     session = _subject(headers, SESSION)
     if session_pico is not None and not session:

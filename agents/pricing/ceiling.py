@@ -1,6 +1,6 @@
 """RESERVE: the most a call can cost, known before it is forwarded, by docs/pricing.md."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
@@ -21,7 +21,7 @@ class _Worst:
     output_pico: int | Fraction
 
 
-def ceiling_pico(rows: Sequence[PriceRow], bound: Bound, tiers: Iterable[str], speed: str, geo: str) -> int:
+def ceiling_pico(rows: Sequence[PriceRow], bound: Bound, tiers: Sequence[str], speed: str, geo: str) -> int:
     """The most the call can cost in pico-dollars, over every row and tier that may come to apply.
 
     rows: PriceBook.rows_between; tiers: the requested one and "default".
@@ -31,7 +31,7 @@ def ceiling_pico(rows: Sequence[PriceRow], bound: Bound, tiers: Iterable[str], s
 
 
 def affordable_output(
-    rows: Sequence[PriceRow], bound: Bound, tiers: Iterable[str], speed: str, geo: str, available_pico: int
+    rows: Sequence[PriceRow], bound: Bound, tiers: Sequence[str], speed: str, geo: str, available_pico: int
 ) -> int:
     """How many output tokens an amount buys beside the rest of the bound; 0 when not even the input fits.
 
@@ -61,22 +61,22 @@ def tokens_max(rows: Sequence[PriceRow], bound: Bound) -> tuple[int, int]:
     return max(tokens for tokens, _ in worst), bound.output_tokens * passes
 
 
-def _worst_cases(
-    rows: Sequence[PriceRow], bound: Bound, tiers: Iterable[str], speed: str, geo: str
-) -> Iterator[_Worst]:
-    wanted = tuple(dict.fromkeys(tiers))
+def _worst_cases(rows: Sequence[PriceRow], bound: Bound, tiers: Sequence[str], speed: str, geo: str) -> list[_Worst]:
+    found = []
     for row in rows:
         factor = row.multiplier(speed, geo)
         input_tokens, passes = _input_worst(row, bound)
         fees_pico = row.call_pico
         if bound.tools:
             fees_pico += sum(row.tool_fee(name) * cap for name, cap in bound.tools.items())
-        for tier in wanted:
+        for tier in tiers:
             rates = row.rates(tier, input_tokens)
-            yield _Worst(
-                (_input_pico(rates, bound, input_tokens) + _media_pico(rates, bound)) * factor + fees_pico,
-                _output_rate(rates, bound) * factor * passes if bound.output_tokens else 0,
-            )
+            fixed_pico: int | Fraction = _input_pico(rates, bound, input_tokens)
+            if bound.characters or bound.duration_ms:
+                fixed_pico += _media_pico(rates, bound)
+            output_pico = _output_rate(rates, bound) * factor * passes if bound.output_tokens else 0
+            found.append(_Worst(fixed_pico * factor + fees_pico, output_pico))
+    return found
 
 
 def _input_worst(row: PriceRow, bound: Bound) -> tuple[int, int]:

@@ -1,9 +1,8 @@
 """The shape of a provider module: what it is given, what it gives back. Nothing here does I/O."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from operator import attrgetter
 from typing import Any, Protocol
 
 from accounts.records import record
@@ -165,7 +164,7 @@ class ModelRequest:
     leaves_out: it reads less than its input holds, which a call that continues it may read all the same. reads_all: it
     also reads what the answers before it left out.
     named_items: parts of kept answers that the input holds by their ids alone, with the fields they stand in.
-    traits: of who answers; the plain ones until that is known (planning).
+    usage_of: in whose form the one who answers reports usage (Traits); OpenAI's until that is known (planning).
     """
 
     endpoint: Endpoint
@@ -195,22 +194,16 @@ class ModelRequest:
     reads_all: bool = False
     named_items: tuple[tuple[str, str], ...] = ()
     facts: CallFacts = CallFacts()
-    traits: Traits = COMPATIBLE
+    usage_of: str = COMPATIBLE.usage_of
 
     def answered_by(self, traits: Traits) -> "ModelRequest":
-        """The request once it is known who answers; a third of what dataclasses.replace takes, on every call."""
-        if traits is self.traits:
-            return self
-        facts: list[Any] = [*_ALL_BUT_TRAITS(self), traits]
-        return ModelRequest(*facts)
+        """The request once it is known who answers."""
+        return self if traits.usage_of == self.usage_of else replace(self, usage_of=traits.usage_of)
 
     @property
     def tiers(self) -> tuple[str, ...]:
         """The tiers whose price may come to apply."""
         return ("default",) if self.tier == "default" else (self.tier, "default")
-
-
-_ALL_BUT_TRAITS = attrgetter(*(each.name for each in fields(ModelRequest) if each.name != "traits"))
 
 
 @record()

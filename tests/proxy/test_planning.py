@@ -1,6 +1,6 @@
 """Who answers is worked out once for each snapshot of a caller and model, and never outlives either."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -13,12 +13,12 @@ from agents.callers import Caller, OwnKey
 from agents.models import CustomRate, Guards
 from agents.pricebook import current_book
 from agents.pricing import Bound
-from proxy.bounds import CAP_MAX, Hidden
+from proxy.bounds import CAP_MAX
 from proxy.errors import ProviderNotConnected, UnpricedModel
 from proxy.planning import KEPT_NAME_LENGTH_MAX, TARGETS_MAX, Plan, choose_target, make_plan
 from proxy.prices import Prices
 from proxy.providers.openai import chat
-from proxy.providers.shape import NOTHING, CallFacts, ModelRequest, Outgoing, Route, Target, Traits
+from proxy.providers.shape import NOTHING, ModelRequest, Outgoing, Route, Target, Traits
 
 ROUTE = Route(chat.CHAT)
 MINI = "gpt-4o-mini"
@@ -98,16 +98,11 @@ def test_what_a_snapshot_keeps_has_an_end(prices: Prices) -> None:
     assert len(caller.derived) == 1
 
 
-def test_a_request_that_is_answered_by_someone_keeps_all_that_it_says() -> None:
-    request = ModelRequest(
-        endpoint=chat.CHAT, model=MINI, body={"a": 1}, stream=True, output_cap=7, choices=2, tier="flex", user="u",
-        hidden=Hidden(text_tokens=3), facts=CallFacts(system_prompt_bytes=4), named_items=(("a", "b"),), geo="us",
-    )  # fmt: skip
-    traits = Traits(usage_of="xai")
-    assert request.answered_by(traits) == replace(request, traits=traits)
-    assert request.answered_by(request.traits) is request
-    assert request.traits == Traits()
-    assert [field.name for field in fields(ModelRequest)][-1] == "traits"
+def test_a_request_says_in_whose_form_its_usage_comes_once_that_is_known() -> None:
+    request = ModelRequest(endpoint=chat.CHAT, model=MINI, body={}, user="u")
+    assert request.answered_by(Traits(usage_of="xai")) == replace(request, usage_of="xai")
+    assert request.answered_by(Traits(pins_tier=True)) is request
+    assert request.answered_by(Traits(usage_of="xai")).answered_by(Traits()) == request
 
 
 @pytest.mark.parametrize("beside", [NOTHING, Bound(0, 0, characters=5, has_audio_output=True)])

@@ -69,7 +69,7 @@ class _Answer:
         told = self._response.get("usage")
         try:
             if isinstance(told, dict):
-                reading = read_usage(self._request.traits.usage_of, "responses", told, self._context())
+                reading = read_usage(self._request.usage_of, "responses", told, self._context())
         except UsageUnreadable as error:
             problem = str(error)
         usage = self._with_unpriced(reading[0]) if reading else None
