@@ -164,7 +164,7 @@ def read_headers(raw: RawHeaders) -> dict[str, str]:
         if count > HEADERS_MAX or size_bytes > HEADER_BYTES_MAX:
             raise Malformed(problem=f"it has more than {HEADERS_MAX} headers or {HEADER_BYTES_MAX} bytes of them")
         usual = _USUAL_NAMES.get(raw_name)
-        if (usual is None and not _NAME.fullmatch(raw_name)) or not _VALUE.fullmatch(raw_value):
+        if (usual is None and not _NAME.fullmatch(raw_name)) or not _is_clean(raw_value):
             raise Malformed(problem="a header holds characters that are not allowed")
         name, value = usual or raw_name.decode("ascii").lower(), raw_value.decode("ascii").strip()
         if name in headers:
@@ -213,6 +213,11 @@ def to_client(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
     passed = []
     for raw_name, value in raw:
         name = raw_name.decode("latin-1").lower()
-        if (name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)) and _VALUE.fullmatch(value):
+        if (name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)) and _is_clean(value):
             passed.append((name.encode("ascii"), value))
     return passed
+
+
+def _is_clean(value: bytes) -> bool:
+    """Whether a value holds nothing that parsers disagree about; most are printable ASCII, which needs no pattern."""
+    return (value.isascii() and value.decode("ascii").isprintable()) or _VALUE.fullmatch(value) is not None

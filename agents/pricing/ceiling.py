@@ -1,6 +1,6 @@
 """RESERVE: the most a call can cost, known before it is forwarded, by docs/pricing.md."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
@@ -61,8 +61,9 @@ def tokens_max(rows: Sequence[PriceRow], bound: Bound) -> tuple[int, int]:
     return max(tokens for tokens, _ in worst), bound.output_tokens * passes
 
 
-def _worst_cases(rows: Sequence[PriceRow], bound: Bound, tiers: Sequence[str], speed: str, geo: str) -> list[_Worst]:
-    found = []
+def _worst_cases(
+    rows: Sequence[PriceRow], bound: Bound, tiers: Sequence[str], speed: str, geo: str
+) -> Iterator[_Worst]:
     for row in rows:
         factor = row.multiplier(speed, geo)
         input_tokens, passes = _input_worst(row, bound)
@@ -75,8 +76,7 @@ def _worst_cases(rows: Sequence[PriceRow], bound: Bound, tiers: Sequence[str], s
             if bound.characters or bound.duration_ms:
                 fixed_pico += _media_pico(rates, bound)
             output_pico = _output_rate(rates, bound) * factor * passes if bound.output_tokens else 0
-            found.append(_Worst(fixed_pico * factor + fees_pico, output_pico))
-    return found
+            yield _Worst(fixed_pico * factor + fees_pico, output_pico)
 
 
 def _input_worst(row: PriceRow, bound: Bound) -> tuple[int, int]:

@@ -67,6 +67,9 @@ _ALIASES = (
 # Google's own address of its compatible form.
 _GOOGLE_OPENAI = "/gemini/v1beta/openai/"
 
+# What nearly every id is made of; others are looked at more closely.
+_PLAIN_ITEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+
 QUERY_FIELDS_MAX = 50
 QUERY_NAMES = frozenset(
     {"beta", "limit", "after", "after_id", "before_id", "order", "include", "include[]", "alt", "pageSize", "pageToken"}
@@ -223,6 +226,8 @@ def _match(endpoint: Endpoint, method: str, path: str) -> str | None:
     if not (path.startswith(start) and path.endswith(end)) or len(path) <= len(start) + len(end):
         return None
     item = path[len(start) : len(path) - len(end)]
+    if _PLAIN_ITEM.fullmatch(item):
+        return item
     # Fine-tunes and prefixed models have colons and slashes in their ids; nothing else may pass into a path.
     safe = all(part.strip(".") and part.replace("-", "").isascii() for part in item.split("/"))
     return item if safe and item.isprintable() and not set(item) & set("?#%\\ ") else None

@@ -138,8 +138,8 @@ def _config(fields: JsonObject) -> JsonObject:
     level = word(config, "mediaResolution")
     if level is not None and level not in LEVELS:
         raise UnpricedFeature(feature=f"the media resolution {level!r}", param="generationConfig.mediaResolution")
-    modalities = config.get("responseModalities", [])
-    if not isinstance(modalities, list) or any(modality != "TEXT" for modality in modalities):
+    modalities = config.get("responseModalities")
+    if modalities is not None and not (isinstance(modalities, list) and all(each == "TEXT" for each in modalities)):
         raise UnpricedFeature(
             feature="an answer of images or audio",
             param="generationConfig.responseModalities",
