@@ -116,7 +116,7 @@ class Prices:
         have no price for.
         """
         rows = held_rows
-        if not is_custom(held_rows[0].row_id):  # an own rate is the only row of its ceiling
+        if not any(is_custom(row.row_id) for row in held_rows):
             rows = self._rows_at(listing, served_model, started_at, ended_at) or held_rows
         settlement = pricing.settle(rows, usage, circumstances, reserved_pico=ceiling_pico)
         if settlement.cost_pico > ceiling_pico and not miscounted:
