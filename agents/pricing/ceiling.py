@@ -37,7 +37,7 @@ def affordable_output(
 
     bound: its output_tokens are not looked at.
     """
-    with_output = replace(bound, output_tokens=1)
+    with_output = bound if bound.output_tokens else replace(bound, output_tokens=1)
     affordable = []
     for worst in _worst_cases(rows, with_output, tiers, speed, geo):
         left_pico = available_pico - worst.fixed_pico
