@@ -45,7 +45,7 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
     parsed, growth = parse_object(body)
     model = required_word(parsed, "model")
     checks.check_fields(parsed)
-    hosted, items = checks.hosted_tools(parsed), items_of(parsed)
+    hosted = checks.hosted_tools(parsed)
     return ModelRequest(
         endpoint=endpoint,
         model=model,
@@ -56,7 +56,7 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
         tier=tier_of(parsed),
         cache_ttl_long=asks_long_cache(body, parsed),
         hosted_tools=hosted,
-        hidden=hidden_input(parsed, items, growth, hosted=bool(hosted)),
+        hidden=hidden_input(parsed, items := items_of(parsed), growth, hosted=bool(hosted)),
         user=word(parsed, "user") or word(parsed, "safety_identifier"),
         keeps=endpoint.priced and (flag(parsed, "store") or parsed.get("store") is None),
         previous_id=word(parsed, "previous_response_id") or "",
