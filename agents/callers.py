@@ -15,6 +15,7 @@ from agents.models import Agent, Budget, CustomRate, Guards
 from agents.pins import credentials_of
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from datetime import datetime
 
 
@@ -45,7 +46,11 @@ class OwnKey:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling and under which policy: a snapshot, valid while both versions stand."""
+    """Who is calling and under which policy: a snapshot, valid while both versions stand.
+
+    derived: what calls have worked out from this snapshot alone and may use again. A change makes a new snapshot, also
+    by `replace`, and a new snapshot knows nothing yet.
+    """
 
     organization_id: UUID
     organization_name: str
@@ -69,6 +74,7 @@ class Caller:
     credentials: dict[str, OpenCredential] = field(repr=False)
     organization_key_id: int | None = None
     own_key: OwnKey | None = None
+    derived: dict[Hashable, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def with_own_key(self, model: str) -> Caller:
         """The caller as a call of this model is sent: with its own provider's key and no other, where it brought one.

@@ -9,6 +9,7 @@ _AMOUNT = re.compile(r"([0-9]*)(?:\.([0-9]*))?", re.ASCII)
 _PLACES = 12
 _EXACT_PLACES_MIN = 6
 _DISPLAY_PLACES_MIN = 2
+_NO_PLACES = "0" * _EXACT_PLACES_MIN
 
 
 class InvalidAmount(ValueError):
@@ -47,6 +48,8 @@ def usd_exact(pico: int) -> str:
     """Write pico-dollars as dollars without losing a digit, with at least six places: "0.003500"."""
     sign = "-" if pico < 0 else ""
     whole, rest = divmod(abs(pico), PICO_PER_USD)
+    if not rest:
+        return f"{sign}{whole}.{_NO_PLACES}"
     digits = str(rest).zfill(_PLACES)
     return f"{sign}{whole}.{digits[:_EXACT_PLACES_MIN]}{digits[_EXACT_PLACES_MIN:].rstrip('0')}"
 

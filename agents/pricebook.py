@@ -77,8 +77,9 @@ class PriceBook:
         active = [dated.row for dated in known if dated.active_between(start, end)]
         if not active:
             raise UnpricedModel(provider, model)
-        if any(row.recheck_after_at is not None and end >= row.recheck_after_at for row in active):
-            return [dated.row for dated in known]
+        for row in active:
+            if row.recheck_after_at is not None and end >= row.recheck_after_at:
+                return [dated.row for dated in known]
         return active
 
     def settle_rows(
@@ -88,13 +89,14 @@ class PriceBook:
 
         served: the model the response names; one that has no row is left out.
         """
-        rows = {
-            dated.at(at).row_id: dated.at(at)
-            for model in dict.fromkeys([requested, served or requested])
-            for at in (started_at, ended_at)
-            for dated in self._find(provider, model)
-            if dated.active_at(at)
-        }
+        rows: dict[str, PriceRow] = {}
+        for model in (requested, served) if served and served != requested else (requested,):
+            known = self._find(provider, model)
+            for at in (started_at, ended_at):
+                for dated in known:
+                    if dated.active_at(at):
+                        row = dated.at(at)
+                        rows[row.row_id] = row
         if not rows:
             raise UnpricedModel(provider, requested)
         return list(rows.values())

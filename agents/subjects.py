@@ -1,13 +1,14 @@
 """Which budgets a call counts against, and as which subject of each. Pure; the SQL function ledger_concerns agrees."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
+
+from accounts.records import record
 
 NOBODY = "-"  # the session or user of a call that names none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Subjects:
     """What a call is about, as its client and its model say."""
 

@@ -1,9 +1,9 @@
 """Hold the ceiling of a call in the ledger, or learn which budget has no room for it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from uuid import UUID
 
+from accounts.records import record
 from agents import ledger as ledgers
 from agents.callers import Caller
 from agents.ledger import Ask, BudgetFacts, BudgetRefused, CallStart, Ledger, RefusalKind, Reservation
@@ -39,7 +39,7 @@ _REFUSALS: dict[RefusalKind, type[BudgetRefusal]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Admission:
     """A call whose ceiling is held: `plan` as it was admitted, perhaps under a lower bound of ours.
 
@@ -119,7 +119,10 @@ def _start(
 
 def caps_of(caller: Caller, names: Names) -> tuple[tuple[int, int], ...]:
     """The limits of the call's own, by the budgets that they are held against; their meters exist by now."""
-    found = ((meter_of(meter, caller), limit) for meter, limit in limits(names, caller).items())
+    own = limits(names, caller)
+    if not own:
+        return ()
+    found = [(meter_of(meter, caller), limit) for meter, limit in own.items()]
     return tuple((budget.budget_id, limit) for budget, limit in found if budget is not None)
 
 

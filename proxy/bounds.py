@@ -4,10 +4,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from accounts.records import record
 from agents.money import divide_up
 from proxy.errors import OutputTooLong
 
@@ -35,7 +35,7 @@ _OTHERS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Image:
     """An image of the request; width and height in pixels are 0 where only the provider will see it."""
 
@@ -45,7 +45,7 @@ class Image:
     detail: str = "auto"
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Hidden:
     """What the input bound holds beyond the bytes sent (tokens, but for media_bytes).
 
@@ -79,6 +79,8 @@ def counted_tokens(text_tokens: int, framing_tokens: int, hidden: Hidden) -> int
 
 def nfkc_growth(texts: Sequence[str]) -> int:
     """Bytes, at most, that texts gain when a tokenizer normalises them; U+FDFA alone gains thirty."""
+    if not texts:
+        return 0
     joined = "".join(text for text in texts if not text.isascii())
     if len(joined) > EXACT_CHARACTERS_MAX:
         return _growth_by_character(joined)

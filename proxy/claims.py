@@ -1,10 +1,12 @@
 """What a request shows about its caller: the key that says who, the agent it names, a provider key of its own (W6)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from hashlib import blake2b
+from secrets import token_bytes
 from types import MappingProxyType
 
-from accounts.fingerprints import fingerprint
+from accounts.records import record
 from agents.callers import OwnKey
 from agents.key_text import ORGANIZATION, PREFIX, may_hold_key
 from proxy.errors import Dialect, KeyMalformed, KeyMissing
@@ -17,10 +19,12 @@ _PROVIDER_OF_HEADER = MappingProxyType({"x-api-key": "anthropic", "x-goog-api-ke
 _PROVIDER_OF_DIALECT = MappingProxyType(
     {Dialect.OPENAI: "openai", Dialect.ANTHROPIC: "anthropic", Dialect.GEMINI: "google"}
 )
+# The memory ends with the process, so its hashes need no pepper that outlives it, and every call makes one.
+_MEMORY_KEY = token_bytes(32)
 _TWO_AWX_KEYS = "Send one AWX key; beside X-AWX-Key only a provider's own key."
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Claim:
     """Who a request says that it comes from.
 
@@ -36,7 +40,8 @@ class Claim:
     @property
     def digest(self) -> str:
         """What the memory of callers is keyed by: nothing of the key, and never the caller's own provider key."""
-        return fingerprint(f"{self.key}\n{self.agent}" if self.agent else self.key)
+        text = f"{self.key}\n{self.agent}" if self.agent else self.key
+        return blake2b(text.encode(), key=_MEMORY_KEY, digest_size=32).hexdigest()
 
 
 def read_claim(headers: Mapping[str, str], dialect: Dialect) -> Claim:
@@ -78,8 +83,14 @@ def _own_key(ours: str, shown: Mapping[str, str], dialect: Dialect) -> OwnKey | 
 
 def _shown_keys(headers: Mapping[str, str]) -> dict[str, str]:
     """Every key in the headers that clients of providers use, by header."""
-    scheme, _, token = headers.get(BEARER, "").partition(" ")
-    if scheme and scheme.lower() != "bearer":
-        raise KeyMalformed
-    found = {BEARER: token.strip()} | {header: headers.get(header, "") for header in _PROVIDER_OF_HEADER}
-    return {header: key for header, key in found.items() if key}
+    found: dict[str, str] = {}
+    if BEARER in headers:
+        scheme, _, token = headers[BEARER].partition(" ")
+        if scheme and scheme.lower() != "bearer":
+            raise KeyMalformed
+        if key := token.strip():
+            found[BEARER] = key
+    for header in _PROVIDER_OF_HEADER:
+        if shown := headers.get(header):
+            found[header] = shown
+    return found

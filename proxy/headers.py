@@ -30,6 +30,37 @@ _ONCE = frozenset(
     }
 )
 
+# As servers hand nearly all of them over: they need no further look.
+_USUAL_NAMES: dict[bytes, str] = {
+    name.encode(): name
+    for name in (
+        *_ONCE,
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "anthropic-beta",
+        "anthropic-version",
+        "connection",
+        "traceparent",
+        "transfer-encoding",
+        "user-agent",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-goog-api-client",
+        "x-real-ip",
+        "x-stainless-arch",
+        "x-stainless-async",
+        "x-stainless-lang",
+        "x-stainless-os",
+        "x-stainless-package-version",
+        "x-stainless-read-timeout",
+        "x-stainless-retry-count",
+        "x-stainless-runtime",
+        "x-stainless-runtime-version",
+        "x-stainless-timeout",
+    )
+}
+
 HEADERS_MAX = 200
 HEADER_BYTES_MAX = 64 * 1024
 
@@ -52,6 +83,9 @@ TO_PROVIDER = frozenset(
 TO_PROVIDER_PREFIXES = ("x-stainless-",)
 # What a beta of theirs means at anybody else's endpoint is not checked there, so it stays here.
 _BETA_HEADERS = {Dialect.ANTHROPIC: "anthropic-beta", Dialect.OPENAI: "openai-beta"}
+_PASSED: Mapping[Dialect, frozenset[str]] = {
+    dialect: TO_PROVIDER - {name for of, name in _BETA_HEADERS.items() if of is not dialect} for dialect in Dialect
+}
 
 TO_CLIENT = frozenset(
     {
@@ -129,25 +163,31 @@ def read_headers(raw: RawHeaders) -> dict[str, str]:
         size_bytes += len(raw_name) + len(raw_value)
         if count > HEADERS_MAX or size_bytes > HEADER_BYTES_MAX:
             raise Malformed(problem=f"it has more than {HEADERS_MAX} headers or {HEADER_BYTES_MAX} bytes of them")
-        if not _NAME.fullmatch(raw_name) or not _VALUE.fullmatch(raw_value):
+        usual = _USUAL_NAMES.get(raw_name)
+        if (usual is None and not _NAME.fullmatch(raw_name)) or not _is_clean(raw_value):
             raise Malformed(problem="a header holds characters that are not allowed")
-        name, value = raw_name.decode("ascii").lower(), raw_value.decode("ascii").strip()
-        if name in headers and name in _ONCE:
-            raise Malformed(problem=f"the header {name} is there twice", param=name)
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        name, value = usual or raw_name.decode("ascii").lower(), raw_value.decode("ascii").strip()
+        if name in headers:
+            if name in _ONCE:
+                raise Malformed(problem=f"the header {name} is there twice", param=name)
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
     if "transfer-encoding" in headers and "content-length" in headers:
         raise Malformed(problem="Transfer-Encoding and Content-Length exclude each other")
-    encoding = headers.get("content-encoding", "identity").lower()
-    if encoding not in ("", "identity"):
-        raise EncodingUnsupported(encoding=encoding)
+    if "content-encoding" in headers:
+        encoding = headers["content-encoding"].lower()
+        if encoding not in ("", "identity"):
+            raise EncodingUnsupported(encoding=encoding)
     return headers
 
 
 def check_betas(headers: Mapping[str, str], dialect: Dialect) -> None:
     """Refuse a beta we do not know, by name: it could change the price, and stripping it would change the answer."""
     name = _BETA_HEADERS[dialect]
+    if name not in headers:
+        return
     known = BETAS if dialect is Dialect.ANTHROPIC else OPENAI_BETAS
-    for beta in (part.strip() for part in headers.get(name, "").split(",")):
+    for beta in (part.strip() for part in headers[name].split(",")):
         if beta and beta not in known:
             raise UnpricedFeature(feature=f"the beta '{beta}'", param=name, hint=f"Leave it out of {name}.")
 
@@ -160,11 +200,9 @@ def to_provider(
     headers: of read_headers; key_headers: of the dialect's manners; content_type: of the body;
     dialect: of the request, whose betas have been checked.
     """
-    foreign = {name for of, name in _BETA_HEADERS.items() if of is not dialect}
+    known = _PASSED[dialect]
     passed = [
-        (name, value)
-        for name, value in headers.items()
-        if name not in foreign and (name in TO_PROVIDER or name.startswith(TO_PROVIDER_PREFIXES))
+        (name, value) for name, value in headers.items() if name in known or name.startswith(TO_PROVIDER_PREFIXES)
     ]
     # Compressed answers could not be metered as they pass.
     return [*passed, ("content-type", content_type), ("accept-encoding", "identity"), *key_headers]
@@ -175,6 +213,11 @@ def to_client(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
     passed = []
     for raw_name, value in raw:
         name = raw_name.decode("latin-1").lower()
-        if (name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)) and _VALUE.fullmatch(value):
+        if (name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)) and _is_clean(value):
             passed.append((name.encode("ascii"), value))
     return passed
+
+
+def _is_clean(value: bytes) -> bool:
+    """Whether a value holds nothing that parsers disagree about; most are printable ASCII, which needs no pattern."""
+    return (value.isascii() and value.decode("ascii").isprintable()) or _VALUE.fullmatch(value) is not None

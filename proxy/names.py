@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from accounts.records import record
 from agents.callers import BudgetPolicy, Caller
 from agents.ledger.terms import SUBJECT_BYTES_MAX
 from agents.models import RuleMode, Scope, Unit, Window
@@ -13,13 +13,14 @@ from proxy.errors import Malformed
 
 SESSION, USER, AGENT, AGENT_ALIAS = "x-awx-session-id", "x-awx-user-id", "x-awx-agent-id", "x-agent-id"
 TAGS, DAILY_BUDGET, SESSION_BUDGET = "x-awx-tags", "x-awx-daily-budget", "x-awx-session-budget"
+_ALL = frozenset({SESSION, USER, AGENT, AGENT_ALIAS, TAGS, DAILY_BUDGET, SESSION_BUDGET})
 TAGS_MAX = 16
 
 _SLUG = re.compile(r"[a-z0-9._-]{1,64}")
 _TAG = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Meter:
     """A budget per subject that must exist before a limit of the call's own can be held against it."""
 
@@ -28,7 +29,7 @@ class Meter:
     window: str
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Names:
     """One call's names; empty where the client gave none. daily_pico, session_pico: limits that it brought."""
 
@@ -49,6 +50,8 @@ def read_names(headers: Mapping[str, str], caller: Caller, *, body_user: str | N
 
     body_user: the end user that the request body names.
     """
+    if _ALL.isdisjoint(headers):
+        return Names(user=cut(body_user or ""))
     daily_pico, session_pico = daily_budget(headers), _budget(headers, SESSION_BUDGET)
     session = _subject(headers, SESSION)
     if session_pico is not None and not session:
@@ -67,6 +70,8 @@ def read_names(headers: Mapping[str, str], caller: Caller, *, body_user: str | N
 
 def agent_named(headers: Mapping[str, str]) -> str:
     """The agent's id in the headers, folded; empty where there is none. Raises Malformed."""
+    if AGENT not in headers and AGENT_ALIAS not in headers:
+        return ""
     given = {headers[name].lower() for name in (AGENT, AGENT_ALIAS) if headers.get(name)}
     if len(given) > 1:
         raise Malformed(problem=f"{AGENT} and {AGENT_ALIAS} differ", param=AGENT)
@@ -117,8 +122,8 @@ def missing_meters(names: Names, caller: Caller) -> list[Meter]:
 def named_budgets(names: Names, caller: Caller, model: str) -> tuple[tuple[int, str], ...]:
     """The budgets that the call counts against, with its subject in each."""
     subjects = names.subjects(model)
-    found = ((budget.budget_id, subject_of(budget, subjects)) for budget in caller.budgets)
-    return tuple((budget_id, subject) for budget_id, subject in found if subject is not None)
+    found = [(budget.budget_id, subject_of(budget, subjects)) for budget in caller.budgets]
+    return tuple([(budget_id, subject) for budget_id, subject in found if subject is not None])
 
 
 def cut(text: str) -> str:
@@ -143,7 +148,9 @@ def _sub_agent(headers: Mapping[str, str], caller: Caller) -> str:
 
 
 def _tags(headers: Mapping[str, str]) -> dict[str, str] | None:
-    pairs = [part.strip() for part in headers.get(TAGS, "").split(",") if part.strip()]
+    if TAGS not in headers:
+        return None
+    pairs = [part.strip() for part in headers[TAGS].split(",") if part.strip()]
     tags: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

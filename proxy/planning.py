@@ -1,9 +1,10 @@
 """From a request to the most it can cost: who answers, under which output bound, at which rates; nothing is held."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from accounts.records import record
 from agents import pricing
 from agents.callers import Caller
 from agents.ledger.terms import USD_PICO_MAX
@@ -24,10 +25,13 @@ CLOCK_ERROR = timedelta(minutes=15)
 # What a model answers with, by its row; such tokens cost more than text, and their number is not bounded by its cap.
 _MEDIA_KINDS = frozenset({"image", "speech"})
 _TEXT_ENDPOINTS = frozenset({"chat", "completions", "responses", "generate_content", "stream_generate_content"})
+# Targets that one snapshot keeps, and how long a model's name may be; a process keeps twenty thousand snapshots.
+TARGETS_MAX = 8
+KEPT_NAME_LENGTH_MAX = 128
 _OWN_RATE_HINT = "The model has a rate of its own, which is for plain calls of the standard tier."
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Plan:
     """How one call would be forwarded.
 
@@ -53,7 +57,8 @@ class Plan:
     @property
     def tokens_max(self) -> int:
         """Tokens read and written at most."""
-        return sum(self.reach)
+        read, written = self.reach
+        return read + written
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -111,7 +116,9 @@ class Plan:
         """The same call with its text bounded by a count and not by its bytes; images keep their bound."""
         by_bytes = bounds.input_tokens(len(self.outgoing.body), self.request.hidden, 0)
         outgoing = replace(self.outgoing, input_tokens=self.outgoing.input_tokens - by_bytes + text_tokens)
-        return replace(self, outgoing=outgoing, counted=True).with_cap(self.output_cap)
+        bound = outgoing.bound(self.output_cap)
+        ceiling = _ceiling(self.rows, self.request, bound)
+        return replace(self, outgoing=outgoing, counted=True, bound=bound, ceiling_pico=ceiling)
 
     @property
     def least(self) -> "Plan":
@@ -129,7 +136,7 @@ def make_plan(
     caller = caller.with_own_key(request.model)
     target = choose_target(prices, caller, route, request.model)
     allowance.check_model(caller, target)
-    request = replace(allowance.with_tool_uses(caller, request), traits=target.traits)
+    request = allowance.with_tool_uses(caller, request).answered_by(target.traits)
     until = now + timedelta(seconds=seconds_max) + CLOCK_ERROR
     rows = tuple(prices.rows_between(target, now - CLOCK_ERROR, until, caller.rates))
     _check_kind(rows, route)
@@ -183,14 +190,30 @@ def free_plan(prices: Prices, caller: Caller, route: Route, request: ModelReques
 
 def free_plan_for(prices: Prices, caller: Caller, route: Route, request: ModelRequest, target: Target) -> Plan:
     """The same where it is known who answers."""
-    request = replace(request, traits=target.traits)
+    request = request.answered_by(target.traits)
     outgoing = registry.surface_of(route.endpoint).prepare(request, target)
     return Plan(caller, route, request, target, outgoing, (), 0, False, 0, NOTHING, 0, prices.version)
 
 
 def choose_target(prices: Prices, caller: Caller, route: Route, model: str) -> Target:
-    """Who answers: the sandbox for a test key, else a connected provider."""
+    """Who answers: the sandbox for a test key, else a connected provider.
 
+    It follows from the book and the snapshot alone, so a snapshot's calls find it worked out; what bills prove wrong
+    is looked at with the rows, for every call.
+    """
+    key = prices, route.endpoint, model
+    known: Target | None = caller.derived.get(key)
+    if known is not None:
+        return known
+    target = _chosen(prices, caller, route, model)
+    if len(model) <= KEPT_NAME_LENGTH_MAX:
+        if len(caller.derived) >= TARGETS_MAX:
+            caller.derived.clear()
+        caller.derived[key] = target
+    return target
+
+
+def _chosen(prices: Prices, caller: Caller, route: Route, model: str) -> Target:
     connected = providers_of(caller)
     listing_of = {provider.name: provider.listing for provider in connected}
 
@@ -236,7 +259,7 @@ def _check_kind(rows: tuple[PriceRow, ...], route: Route) -> None:
 
 
 def _model_max(rows: tuple[PriceRow, ...]) -> int | None:
-    return min((row.output_limit for row in rows if row.output_limit is not None), default=None)
+    return min([row.output_limit for row in rows if row.output_limit is not None], default=None)
 
 
 def _ceiling(rows: tuple[PriceRow, ...], request: ModelRequest, bound: Bound) -> int:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 
 from agents import pricing, rates
@@ -57,7 +56,7 @@ class Prices:
     ) -> list[PriceRow]:
         """The rows that may come to price a call; raises errors.UnpricedModel."""
         provider, model, listing = target.provider, target.model, target.listing
-        rate = rates.find(own, provider, model)
+        rate = rates.find(own, provider, model) if own else None
         try:
             rows = self.book.rows_between(listing.provider, listing.model, start, end)
         except NoRow as error:
@@ -68,7 +67,7 @@ class Prices:
             rows = [_own_row(rate, listed=rows)]
         if self._quarantined and any(_row_name(row.row_id, listing) in self._quarantined for row in rows):
             raise UnpricedModel(model=model, provider=provider, hint="Its price was found wrong and is being checked.")
-        if _bounded_name(rows[0], listing) in self._unbounded:
+        if self._unbounded and _bounded_name(rows[0], listing) in self._unbounded:
             raise UnpricedModel(model=model, provider=provider, hint="It reads more than we can bound; being checked.")
         return rows
 
@@ -118,9 +117,7 @@ class Prices:
         """
         rows = held_rows
         if not any(is_custom(row.row_id) for row in held_rows):
-            # None where a price ended just before the call, or began just after: only the ceiling looks around.
-            with suppress(NoRow):
-                rows = self.book.settle_rows(listing.provider, listing.model, served_model, started_at, ended_at)
+            rows = self._rows_at(listing, served_model, started_at, ended_at) or held_rows
         settlement = pricing.settle(rows, usage, circumstances, reserved_pico=ceiling_pico)
         if settlement.cost_pico > ceiling_pico and not miscounted:
             self._quarantined.add(_row_name(settlement.row_id, listing))
@@ -129,6 +126,15 @@ class Prices:
                 settlement.row_id, settlement.cost_pico, ceiling_pico,
             )  # fmt: skip
         return settlement
+
+    def _rows_at(
+        self, listing: Listing, served_model: str | None, started_at: datetime, ended_at: datetime
+    ) -> Sequence[PriceRow]:
+        """None where a price ended just before the call, or began just after: only the ceiling looks around."""
+        try:
+            return self.book.settle_rows(listing.provider, listing.model, served_model, started_at, ended_at)
+        except NoRow:
+            return ()
 
 
 def _row_name(row_id: str, listing: Listing) -> str:

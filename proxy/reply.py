@@ -77,4 +77,4 @@ def cost_header(cost_pico: int) -> tuple[bytes, bytes]:
 
 
 def _rfc3339(at: datetime) -> bytes:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat("T", "seconds").encode() + b"Z"

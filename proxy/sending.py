@@ -91,7 +91,7 @@ def key_headers(plan: Plan, api_key: str) -> list[tuple[str, str]]:
 def url_of(base_url: str, plan: Plan) -> str:
     """The address of a planned request at its provider."""
     path = plan.route.upstream_path if plan.outgoing.path is None else plan.outgoing.path
-    query = "&".join(part for part in (plan.target.query, plan.route.query) if part)
+    query = "&".join([part for part in (plan.target.query, plan.route.query) if part])
     return f"{base_url}{plan.target.base_path}{path}{'?' if query else ''}{query}"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from accounts.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +17,7 @@ TOKENS_MAX = 10**12
 SUBJECT_BYTES_MAX = 128
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CallStart:
     """Columns of Call that are known before the call is forwarded."""
 
@@ -34,7 +36,7 @@ class CallStart:
     last_message_fingerprint: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Ask:
     """An amount to hold for one call, on all its budgets or on none.
 
@@ -67,7 +69,7 @@ class Ask:
                 raise ValueError("subject too long")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class BudgetFacts:
     """A budget in one window: amounts in its unit (pico-dollars, tokens or calls), limit None where unlimited."""
 
@@ -90,7 +92,7 @@ class BudgetFacts:
         return None if self.limit is None else self.limit - self.spent - self.held
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CallEnd:
     """What is known when a call ends: the cost in pico-dollars, the tokens by kind, how it went."""
 
@@ -115,7 +117,7 @@ class CallEnd:
     facts: Mapping[str, object] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RefusalRow:
     """A refused call for the book; asked_pico is what it would have held."""
 
@@ -130,7 +132,7 @@ class RefusalRow:
     facts: Mapping[str, object] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SessionFacts:
     """What one session of an agent did so far; last_at is None while its first call runs."""
 
@@ -143,7 +145,7 @@ class SessionFacts:
     last_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CachedRow:
     """A call that was answered from the cache: it held nothing and cost nothing.
 
@@ -160,7 +162,7 @@ class CachedRow:
     duration_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CallState:
     """A call as its agent may see it: running, or as the book has it with corrections counted in."""
 

@@ -1,12 +1,13 @@
 """SETTLE: what a finished call costs, by docs/pricing.md."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from operator import itemgetter
 
+from accounts.records import record
 from agents.money import divide_up
 from agents.pricing.custom import is_custom
-from agents.pricing.rows import ONE, PriceRow, Rates, UnpricedFeature
+from agents.pricing.rows import PriceRow, Rates, UnpricedFeature
 from agents.pricing.usage import TOKEN_BUCKETS, Circumstances, Usage
 
 MS_PER_HOUR = 3_600_000
@@ -19,7 +20,7 @@ FLAG_SERVED_MODEL = "served_model_price_differs"
 FLAG_UNKNOWN_KEY = "unknown_usage_key"
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Settlement:
     """The cost to book, the row it came from, and what a person should look at."""
 
@@ -54,9 +55,9 @@ def settle(
     than what was held, unless strict is off; it is flagged either way.
     """
     costs = [(_own_cost_pico(row, usage, circumstances), row) for row in rows]
-    cost, dearest = max(costs, key=lambda priced: priced[0])
+    cost, dearest = costs[0] if len(costs) == 1 else max(costs, key=itemgetter(0))
     flags = []
-    if any(priced != cost and row.model != dearest.model for priced, row in costs):
+    if len(costs) > 1 and any(priced != cost and row.model != dearest.model for priced, row in costs):
         flags.append(FLAG_SERVED_MODEL)
     reported = usage.provider_cost_pico
     if reported is not None and circumstances.billed:
@@ -85,7 +86,7 @@ def _own_cost_pico(row: PriceRow, usage: Usage, circumstances: Circumstances) ->
     if usage.tools:
         fees_pico += sum(row.tool_fee(name) * count for name, count in usage.tools.items() if count)
     tokens_pico = _tokens_pico(rates, usage)
-    if factor is ONE and not usage.duration_ms:
+    if factor == 1 and not usage.duration_ms:
         return tokens_pico + fees_pico
     numerator = tokens_pico * MS_PER_HOUR + _hour_rate(rates, usage.duration_ms) * usage.duration_ms
     return divide_up(numerator * factor.numerator, MS_PER_HOUR * factor.denominator) + fees_pico
@@ -93,12 +94,10 @@ def _own_cost_pico(row: PriceRow, usage: Usage, circumstances: Circumstances) ->
 
 def _tokens_pico(rates: Rates, usage: Usage) -> int:
     total_pico = 0
-    counts = usage.counts
-    for index, rate in enumerate(rates.per_token):
-        count = counts[index]
+    for bucket, count, rate in zip(TOKEN_BUCKETS, usage.counts, rates.per_token, strict=True):
         if count:
             if rate is None:
-                raise UnpricedFeature(f"{TOKEN_BUCKETS[index]} tokens")
+                raise UnpricedFeature(f"{bucket} tokens")
             total_pico += count * rate
     return total_pico
 

@@ -7,8 +7,6 @@ from fractions import Fraction
 
 from agents.pricing.usage import TOKEN_BUCKETS
 
-ONE = Fraction(1)
-
 
 class UnpricedFeature(Exception):
     """The row has no price for something the call uses; refused rather than counted as free."""
@@ -97,11 +95,11 @@ class PriceRow:
             raise UnpricedFeature(f"service tier {tier}")
         return tier_rates.at(total_input)
 
-    def multiplier(self, speed: str, geo: str, geo_multiplier: Fraction | None = None) -> Fraction:
-        """The factor of speed and place on every token."""
+    def multiplier(self, speed: str, geo: str, geo_multiplier: Fraction | None = None) -> int | Fraction:
+        """The factor of speed and place on every token: a whole 1 in the usual case, so that costs stay whole too."""
         if speed == "standard" and geo == "global" and geo_multiplier is None:
-            return ONE
-        factor = ONE if speed == "standard" else _known(self.speeds, f"speed {speed}", speed)
+            return 1
+        factor = Fraction(1) if speed == "standard" else _known(self.speeds, f"speed {speed}", speed)
         if geo_multiplier is not None:
             return factor * geo_multiplier
         return factor if geo == "global" else factor * _known(self.geos, f"region {geo}", geo)

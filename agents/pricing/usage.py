@@ -1,8 +1,10 @@
 """What was used, under which circumstances, and what a call may use at most."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
+
+from accounts.records import record
 
 # The order of the per-token rates of agents.pricing.rows.Rates follows this one.
 TOKEN_BUCKETS = (
@@ -21,7 +23,7 @@ TOKEN_BUCKETS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Usage:
     """Measured use in disjoint buckets: no token is in two of them.
 
@@ -92,7 +94,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Circumstances:
     """What moves the price but is not a quantity, in our words.
 
@@ -109,7 +111,7 @@ class Circumstances:
     billed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Bound:
     """The most a call can use, known before it is forwarded.
 

@@ -1,7 +1,8 @@
 """What a call asks of its agent's counters and what they answer: one form for Valkey and for this process."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from accounts.records import record
 
 NEVER_MS = -1
 
@@ -19,7 +20,7 @@ class Verdict(StrEnum):
     PROVIDER = "held_back"
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Ask:
     """What one call wants; a limit of 0 is none.
 
@@ -48,7 +49,7 @@ class Ask:
     pacing_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Answer:
     """What the counters say; where the verdict is TAKEN, the rest tells what was moved so that it can be given back.
 
@@ -70,7 +71,7 @@ class Answer:
     busy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Ended:
     """How a call that had been taken ended.
 

@@ -40,6 +40,7 @@ class Turn:
         self._session = session
         self._gone = gone
         self._plan: Plan | None = None
+        self._agent = ""
         self._taken: tuple[Store, Ask, Answer] | None = None
         self._waited_ms = 0
         self._held_ms = 0
@@ -50,6 +51,7 @@ class Turn:
         narrow: counts the text of a plan that no minute can hold by its bytes. Returns the plan to go on with. Raises
         RateLimited, LoopDetected, or ClientGone where nobody waits any more; then nothing is taken.
         """
+        self._agent = agent_key(plan.caller)
         async with self:
             self._check_blocks(plan)
             self._plan = await self._take(fitted(plan), narrow)
@@ -72,7 +74,7 @@ class Turn:
             return
         self._held_ms = asked_wait_ms(headers, self._gate.now())
         if self._held_ms:
-            self._gate.hold(agent_key(plan.caller), plan.target.provider, self._held_ms)
+            self._gate.hold(self._agent, plan.target.provider, self._held_ms)
 
     def end(self, end: CallEnd) -> None:
         """The call has ended; nobody waits until it is counted."""
@@ -86,15 +88,15 @@ class Turn:
             self._gate.behind(store.end(ask, answer, ended))
 
     def _check_blocks(self, plan: Plan) -> None:
-        caller, now = plan.caller, self._gate.now()
-        if caller.blocked_until is not None and caller.blocked_until > now:
+        caller = plan.caller
+        if caller.blocked_until is not None and caller.blocked_until > self._gate.now():
             raise refusals.loop(caller, caller.blocked_rule, caller.blocked_until)
-        if block := self._gate.block_of(agent_key(caller), caller.agent_version):
-            raise refusals.loop(caller, block[1], refusals.until(now, block[0]))
+        if block := self._gate.block_of(self._agent, caller.agent_version):
+            raise refusals.loop(caller, block[1], refusals.until(self._gate.now(), block[0]))
 
     async def _take(self, plan: Plan, narrow: Narrow) -> Plan:
         gate, provider = self._gate, plan.target.provider
-        held_ms = gate.held_ms(agent_key(plan.caller), provider)
+        held_ms = gate.held_ms(self._agent, provider)
         ask = ask_of(plan, self._session, held_ms=held_ms, waited_ms=self._waited_ms)
         if ask is None:
             if held_ms:

@@ -1,6 +1,6 @@
 """Strict reading of a provider's usage object: whole numbers only, and nothing that looks like money overlooked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -20,11 +20,17 @@ class UsageUnreadable(ValueError):
 
 
 class Counts:
-    """One object of a usage report. Every key that is asked for is known from then on."""
+    """One object of a usage report. Every key that is asked for is known from then on.
 
-    def __init__(self, facts: Mapping[str, Any], path: str = "") -> None:
+    ignored: keys that cost nothing or are counted elsewhere.
+    """
+
+    __slots__ = ("_facts", "_ignored", "_known", "_parts", "_path")
+
+    def __init__(self, facts: Mapping[str, Any], path: str = "", *, ignored: Collection[str] = ()) -> None:
         self._facts = facts
         self._path = path
+        self._ignored = ignored
         self._known: set[str] = set()
         self._parts: list[Counts] = []
 
@@ -41,35 +47,40 @@ class Counts:
 
     def optional(self, key: str) -> int | None:
         """The number under a key, None when it is absent or null."""
-        self._known.add(key)
         value = self._facts.get(key)
-        return None if value is None else whole(value, self._path + key)
-
-    def part(self, key: str) -> "Counts":
-        """The object under a key, empty when it is absent or null."""
+        # What is null or zero need not be known: unknown_keys does not tell of it.
+        if value is None or (value == 0 and type(value) is int):
+            return value
         self._known.add(key)
+        if type(value) is int and 0 < value <= COUNT_MAX:
+            return value
+        return whole(value, self._path + key)
+
+    def part(self, key: str, *, ignored: Collection[str] = ()) -> "Counts":
+        """The object under a key, empty when it is absent or null. ignored: of its keys."""
         value = self._facts.get(key)
         if value is None:
-            value = {}
-        if not isinstance(value, Mapping):
+            return _ABSENT
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise UsageUnreadable(self._path + key, "is not an object")
-        part = Counts(value, f"{self._path}{key}.")
+        self._known.add(key)
+        part = Counts(value, f"{self._path}{key}.", ignored=ignored)
         self._parts.append(part)
         return part
 
-    def ignore(self, *keys: str) -> None:
-        """Declare keys that cost nothing or are counted elsewhere."""
-        self._known.update(keys)
-
     def unknown_keys(self) -> tuple[str, ...]:
         """Keys nobody asked for, that look like money and are not zero; in this object and the parts read."""
-        own = (
-            name
-            for key, value in self._facts.items()
-            if key not in self._known
-            for name in _money_keys(self._path + key, value)
-        )
-        return (*islice(own, UNKNOWN_KEYS_MAX), *(key for part in self._parts for key in part.unknown_keys()))
+        names: list[str] = []
+        for key, value in self._facts.items():
+            if value and key not in self._known and key not in self._ignored:
+                names += islice(_money_keys(self._path + key, value), UNKNOWN_KEYS_MAX - len(names))
+        for part in self._parts:
+            names += part.unknown_keys()
+        return tuple(names)
+
+
+# Of every part that is not there: it holds nothing, so nothing of it is remembered.
+_ABSENT = Counts({})
 
 
 def whole(value: object, key: str, *, most: int = COUNT_MAX) -> int:
@@ -87,7 +98,9 @@ def whole(value: object, key: str, *, most: int = COUNT_MAX) -> int:
 
 def rest(total: int, *parts: int, key: str) -> int:
     """What a total holds beside its parts; parts larger than their total are an error, not a credit."""
-    left = total - sum(parts)
+    left = total
+    for part in parts:
+        left -= part
     if left < 0:
         raise UsageUnreadable(key, "is smaller than its parts")
     return left

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -16,8 +16,6 @@ DEPTH_MAX = 64
 VALUES_MAX = 500_000
 # orjson turns whole numbers beyond 64 bits into floats, so a float this large is refused either way.
 NUMBER_LIMIT = 2.0**63
-# Without these and without bytes beyond ASCII, no string can be more than ASCII.
-_ESCAPE = b"\\u"
 _UNREAD = re.compile(r"[_\s-]|\[.*")
 
 
@@ -30,9 +28,15 @@ def parse_object(body: bytes) -> tuple[dict[str, Any], int]:
     if not isinstance(value, dict):
         raise Malformed(problem="the body must be a JSON object")
     texts: list[str] = []
-    if _check(value, 1, VALUES_MAX, texts=None if body.isascii() and _ESCAPE not in body else texts) < 0:
+    if _check(value, 1, VALUES_MAX, None if body.isascii() and not has_escapes(body) else texts) < 0:
         raise Malformed(problem=f"the body holds more than {VALUES_MAX} values")
     return value, nfkc_growth(texts)
+
+
+def has_escapes(body: bytes) -> bool:
+    """Whether a string of the body may hold characters by their numbers; without, it says what its bytes say."""
+    # Most bodies hold no backslash at all, and one byte is found in a seventh of the time of two.
+    return b"\\" in body and b"\\u" in body
 
 
 def whole_number(body: dict[str, Any], name: str, *, least: int, most: int) -> int | None:
@@ -88,9 +92,19 @@ def objects(body: dict[str, Any], name: str, *, path: str = "") -> list[dict[str
     value = body.get(name)
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+    if not are_objects(value):
         raise Malformed(problem=f"'{path}{name}' must be a list of objects", param=path + name)
     return value
+
+
+def are_objects(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether a value is a list of objects."""
+    if not isinstance(value, list):
+        return False
+    for item in value:  # noqa: SIM110 - every call comes here several times, and all() with a generator takes thrice
+        if not isinstance(item, dict):
+            return False
+    return True
 
 
 def check_spelling(names: Iterable[str], known: frozenset[str], path: str = "") -> None:
@@ -116,9 +130,10 @@ def _spelt(name: str) -> str:
     return _UNREAD.sub("", name).casefold()
 
 
-def _check(value: Any, depth: int, left: int, *, texts: list[str] | None) -> int:
+def _check(value: Any, depth: int, left: int, texts: list[str] | None) -> int:
     """Refuse what is too deep or too large; gather all strings, keys too, unless they are known to be ASCII.
 
+    value: as orjson made it, which knows these types alone and none below them.
     left: how many values there may be; returns how many more, below 0 as soon as there are too many.
     """
     if depth > DEPTH_MAX:
@@ -126,17 +141,18 @@ def _check(value: Any, depth: int, left: int, *, texts: list[str] | None) -> int
     left -= len(value)
     if left < 0:
         return left
-    for item in value if isinstance(value, list) else value.values():
-        if isinstance(item, dict | list):
-            left = _check(item, depth + 1, left, texts=texts)
-            if left < 0:
-                return left
-        elif isinstance(item, str):
+    for item in value if type(value) is list else value.values():
+        kind = type(item)
+        if kind is str:
             if texts is not None:
                 texts.append(item)
-        elif isinstance(item, float) and abs(item) >= NUMBER_LIMIT:
+        elif kind is dict or kind is list:
+            left = _check(item, depth + 1, left, texts)
+            if left < 0:
+                return left
+        elif kind is float and abs(item) >= NUMBER_LIMIT:
             raise Malformed(problem="the body holds a number beyond 64 bits")
-    if texts is not None and isinstance(value, dict):
+    if texts is not None and type(value) is dict:
         texts += value
     return left
 

@@ -46,6 +46,16 @@ _ENDPOINTS_FOR: Mapping[Dialect, tuple[Endpoint, ...]] = MappingProxyType(
         for dialect in Dialect
     }
 )
+# No path of the first kind is one of the second with an id: its first match is the only one.
+_EXACT_FOR: Mapping[Dialect, Mapping[tuple[str, str], Endpoint]] = MappingProxyType(
+    {
+        dialect: {(one.method, one.path): one for one in reversed(endpoints) if "{id}" not in one.path}
+        for dialect, endpoints in _ENDPOINTS_FOR.items()
+    }
+)
+_ENDPOINTS_WITH_ID_FOR: Mapping[Dialect, tuple[Endpoint, ...]] = MappingProxyType(
+    {dialect: tuple([one for one in found if "{id}" in one.path]) for dialect, found in _ENDPOINTS_FOR.items()}
+)
 
 # People paste these bases; the rest of the path says what they mean.
 _ALIASES = (
@@ -56,6 +66,9 @@ _ALIASES = (
 )
 # Google's own address of its compatible form.
 _GOOGLE_OPENAI = "/gemini/v1beta/openai/"
+
+# What nearly every id is made of; others are looked at more closely.
+_PLAIN_ITEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 QUERY_FIELDS_MAX = 50
 QUERY_NAMES = frozenset(
@@ -124,7 +137,10 @@ def find_route(method: str, path: str, headers: Mapping[str, str], *, query: str
     path = _canonical(path)
     dialect = dialect_of(path, headers)
     path = _ours(path)
-    for endpoint in _ENDPOINTS_FOR[dialect]:
+    exact = _EXACT_FOR[dialect].get((method, path))
+    if exact is not None:
+        return Route(exact, "", upstream_query(query))
+    for endpoint in _ENDPOINTS_WITH_ID_FOR[dialect]:
         item = _match(endpoint, method, path)
         if item is not None:
             return Route(endpoint, item, upstream_query(query))
@@ -160,6 +176,8 @@ def is_googles(path: str) -> bool:
 
 def upstream_query(query: str) -> str:
     """The part of a query string that a provider may see."""
+    if not query:
+        return ""
     return urlencode([(name, value) for name, value in query_pairs(query) if name in QUERY_NAMES])
 
 
@@ -208,6 +226,8 @@ def _match(endpoint: Endpoint, method: str, path: str) -> str | None:
     if not (path.startswith(start) and path.endswith(end)) or len(path) <= len(start) + len(end):
         return None
     item = path[len(start) : len(path) - len(end)]
+    if _PLAIN_ITEM.fullmatch(item):
+        return item
     # Fine-tunes and prefixed models have colons and slashes in their ids; nothing else may pass into a path.
     safe = all(part.strip(".") and part.replace("-", "").isascii() for part in item.split("/"))
     return item if safe and item.isprintable() and not set(item) & set("?#%\\ ") else None

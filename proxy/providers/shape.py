@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
+from accounts.records import record
 from agents.pricing import Bound, Circumstances, Usage
 from proxy.bounds import Hidden, Image
 from proxy.errors import Dialect
@@ -16,9 +17,9 @@ EVENT_STREAM, JSON_ARRAY = "text/event-stream", "application/json"
 NOTHING = Bound(input_tokens=0, output_tokens=0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
-    """One path that is forwarded.
+    """One path that is forwarded; a constant, which every call looks up by what it is and not by what it holds.
 
     name: "chat", "responses", "messages", "generate_content", "models" …: also the endpoint kind in the book.
     path: below /proxy; upstream_path: below the provider's base URL for the dialect ({id}: one item's id).
@@ -37,7 +38,7 @@ class Endpoint:
     kept: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Route:
     """A request's endpoint.
 
@@ -91,7 +92,7 @@ class Traits:
 COMPATIBLE = Traits()
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Listing:
     """Where the price book has a model's price, and whom bills can prove wrong.
 
@@ -104,7 +105,7 @@ class Listing:
     upstream: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Target:
     """Who answers: a provider, and the model's id there.
 
@@ -127,7 +128,7 @@ class Target:
         return self.own_listing or Listing(self.provider, self.model)
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallFacts:
     """What a call row keeps of the request beside money; no text.
 
@@ -139,7 +140,7 @@ class CallFacts:
     last_message_fingerprint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ModelRequest:
     """A request that was read and found to be boundable and priceable as far as its body tells.
 
@@ -163,7 +164,7 @@ class ModelRequest:
     leaves_out: it reads less than its input holds, which a call that continues it may read all the same. reads_all: it
     also reads what the answers before it left out.
     named_items: parts of kept answers that the input holds by their ids alone, with the fields they stand in.
-    traits: of who answers; the plain ones until that is known (planning).
+    usage_of: in whose form the one who answers reports usage (Traits); OpenAI's until that is known (planning).
     """
 
     endpoint: Endpoint
@@ -183,7 +184,7 @@ class ModelRequest:
     cache_ttl_long: bool = False
     extra_output_tokens: int = 0
     hosted_tools: Mapping[str, int] = field(default_factory=dict)
-    hidden: Hidden = field(default_factory=Hidden)
+    hidden: Hidden = Hidden()
     beside: Bound = NOTHING
     form: Form | None = field(default=None, repr=False)
     user: str | None = None
@@ -192,8 +193,12 @@ class ModelRequest:
     leaves_out: bool = False
     reads_all: bool = False
     named_items: tuple[tuple[str, str], ...] = ()
-    traits: Traits = COMPATIBLE
-    facts: CallFacts = field(default_factory=CallFacts)
+    facts: CallFacts = CallFacts()
+    usage_of: str = COMPATIBLE.usage_of
+
+    def answered_by(self, traits: Traits) -> "ModelRequest":
+        """The request once it is known who answers."""
+        return self if traits.usage_of == self.usage_of else replace(self, usage_of=traits.usage_of)
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -201,7 +206,7 @@ class ModelRequest:
         return ("default",) if self.tier == "default" else (self.tier, "default")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Outgoing:
     """A request on its way to a target: serialised once, with every change but an added output bound.
 
@@ -229,14 +234,16 @@ class Outgoing:
         To ask what an amount buys, give bounds.CAP_MAX: its digits are the longest.
         """
         request = self.request
-        added = request.output_cap is None and request.endpoint.priced
+        read = self.input_tokens
+        if request.output_cap is None and request.endpoint.priced:
+            read += cap_bytes(self.cap_field, output_cap)
+        written = (output_cap + request.extra_output_tokens) * request.choices
+        if request.beside is NOTHING:
+            return Bound(read, written, cache_ttl_long=request.cache_ttl_long, tools=request.hosted_tools)
         return replace(
-            request.beside,
-            input_tokens=self.input_tokens + (cap_bytes(self.cap_field, output_cap) if added else 0),
-            output_tokens=(output_cap + request.extra_output_tokens) * request.choices,
-            cache_ttl_long=request.cache_ttl_long,
+            request.beside, input_tokens=read, output_tokens=written, cache_ttl_long=request.cache_ttl_long,
             tools=request.hosted_tools,
-        )
+        )  # fmt: skip
 
     def send(self, output_cap: int | None = None) -> bytes:
         """The bytes to forward. output_cap: only when it is not the client's own (added or lowered)."""
@@ -255,7 +262,7 @@ class Basis(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Metered:
     """What an answer said about itself.
 
@@ -270,7 +277,7 @@ class Metered:
     """
 
     usage: Usage | None = None
-    circumstances: Circumstances = field(default_factory=Circumstances)
+    circumstances: Circumstances = Circumstances()
     basis: Basis = Basis.NONE
     served_model: str | None = None
     provider_id: str | None = None

@@ -49,7 +49,7 @@ class Provider:
     def target(self, model: str, dialect: Dialect) -> Target:
         """Its model as the one who answers."""
         base_path = self.speaks[dialect].replace("{model}", quote(model, safe=""))
-        own = None if self.prices is None else self.listing(model)
+        own = Listing(self.name, model) if self.prices is None else self.listing(model)
         return Target(self.name, model, self.traits, base_path, self.query, own_listing=own)
 
     def listing(self, model: str) -> Listing:

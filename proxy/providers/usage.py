@@ -44,7 +44,7 @@ def read_usage(
     context: what is not inside `usage`: tier, speed, geo_mult, tool_calls, any_1h_ttl, billed.
     """
     circumstances = _circumstances(usage, context)
-    if provider not in COST_REPORTERS:
+    if provider not in COST_REPORTERS and not COST_KEYS.isdisjoint(usage):
         usage = {key: value for key, value in usage.items() if key not in COST_KEYS}
     try:
         return _reader(provider, endpoint, usage)(usage, context), circumstances
@@ -57,8 +57,9 @@ def read_usage(
 
 def ignored_cost(provider: str, usage: Mapping[str, Any]) -> tuple[str, ...]:
     """The flag of an answer that states a cost which nobody can read."""
-    stated = provider not in COST_REPORTERS and any(usage.get(key) for key in COST_KEYS)
-    return (FLAG_COST_IGNORED,) if stated else ()
+    if provider in COST_REPORTERS or COST_KEYS.isdisjoint(usage):
+        return ()
+    return (FLAG_COST_IGNORED,) if any(usage.get(key) for key in COST_KEYS) else ()
 
 
 def _reader(provider: str, endpoint: str, usage: Mapping[str, Any]) -> Reader:

@@ -8,7 +8,7 @@ import orjson
 
 from proxy.bounds import Hidden, Image, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
-from proxy.providers.parsing import objects, required_word, table, whole_number, word
+from proxy.providers.parsing import are_objects, objects, required_word, table, whole_number, word
 
 KNOWN = frozenset(
     {
@@ -35,6 +35,8 @@ KNOWN = frozenset(
         "diagnostics",
     }
 )
+# Those that nobody need look at.
+_PLAIN = KNOWN - {"service_tier", "context_management"}
 # Known to move work or money to where we cannot follow; a field we do not know passes unless it sounds like one.
 REFUSED = frozenset(
     {
@@ -80,6 +82,8 @@ _HOSTED_BLOCKS = frozenset({"server_tool_use", "web_search_tool_result", "web_fe
 
 def check_fields(body: dict[str, Any]) -> None:
     """Refuse every field that could move the price in a way we do not count."""
+    if body.keys() <= _PLAIN:
+        return
     for name in body.keys() - KNOWN:
         # Null and an empty list ask for nothing.
         if (name in REFUSED or SUSPICIOUS.search(name)) and body[name] not in (None, []):
@@ -159,11 +163,16 @@ def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
     reader = _Blocks(tools, after_hosted_tools=bool(hosted_tools(body)))
     reader.read(body.get("system"), "system")
     for index, message in enumerate(messages):
-        reader.read(message.get("content"), f"messages[{index}].content")
-    schemas = (tools, body.get("output_config"), body.get("output_format"))
+        content = message.get("content")
+        if not isinstance(content, str):
+            reader.read(content, f"messages[{index}].content")
+    text = growth + reader.argument_tokens
+    for schema in (tools, body.get("output_config"), body.get("output_format")):
+        if schema:
+            text += schema_tokens(schema)
     return Hidden(
         media_bytes=reader.media_bytes,
-        text_tokens=growth + reader.argument_tokens + sum(schema_tokens(schema) for schema in schemas if schema),
+        text_tokens=text,
         constant_tokens=_prompt_tokens(body, tools),
         images=tuple(reader.images),
     )
@@ -223,7 +232,7 @@ class _Blocks:
         """Text, or a list of blocks."""
         if content is None or isinstance(content, str):
             return
-        if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+        if not are_objects(content):
             raise Malformed(problem=f"'{path}' must be a string or a list of blocks", param=path)
         for index, block in enumerate(content):
             self._read_block(block, f"{path}[{index}]")

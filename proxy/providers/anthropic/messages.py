@@ -11,7 +11,7 @@ from proxy.headers import check_betas
 from proxy.providers.anthropic import checks
 from proxy.providers.anthropic.stream import MessageMeter, meter_answer
 from proxy.providers.fingerprints import facts_of
-from proxy.providers.parsing import flag, parse_object, required_word, table, whole_number, word
+from proxy.providers.parsing import flag, has_escapes, parse_object, required_word, table, whole_number, word
 from proxy.providers.shape import Basis, Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
 
 DIALECT = Dialect.ANTHROPIC
@@ -91,5 +91,5 @@ def stream_meter(request: ModelRequest) -> StreamMeter:
 
 def _asks_long_cache(body: bytes, parsed: dict[str, Any]) -> bool:
     """Whether a cache lifetime of an hour is asked for anywhere; a text that is just "1h" counts too."""
-    plain = orjson.dumps(parsed) if b"\\u" in body else body
+    plain = orjson.dumps(parsed) if has_escapes(body) else body
     return b'"1h"' in plain

@@ -8,6 +8,8 @@ from agents.pricing import Usage
 from proxy.providers.counting import Counts, UsageUnreadable, rest
 
 _COUNTED_ITERATIONS = frozenset({"message"})
+_TOLD_ELSEWHERE = frozenset({"service_tier", "speed", "inference_geo", "iterations", "type", "model"})
+_FETCHES = frozenset({"web_fetch_requests"})  # only their tokens cost
 
 
 def read_messages(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
@@ -15,10 +17,13 @@ def read_messages(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage
     if "message_start" in usage:
         usage = merge(usage["message_start"], usage.get("message_delta") or {})
     any_long = bool(context.get("any_1h_ttl"))
-    own = _buckets(Counts(usage), any_long=any_long)
+    own = _buckets(Counts(usage, ignored=_TOLD_ELSEWHERE), any_long=any_long)
+    iterations = _iterations(usage)
+    if not iterations:
+        return own
     top = own
     attempts = Usage()
-    for iteration in _iterations(usage):
+    for iteration in iterations:
         kind, extra = _iteration(iteration, any_long=any_long)
         if kind in _COUNTED_ITERATIONS:
             attempts = _sum(attempts, extra)
@@ -42,11 +47,8 @@ def _buckets(counts: Counts, *, any_long: bool) -> Usage:
     written = counts.optional("cache_creation_input_tokens")
     written = long + short if written is None else written
     unsplit = rest(written, long, short, key="cache_creation_input_tokens")
-    tools = counts.part("server_tool_use")
-    searches = tools.count("web_search_requests")
-    tools.ignore("web_fetch_requests")  # only its tokens cost
+    searches = counts.part("server_tool_use", ignored=_FETCHES).count("web_search_requests")
     thinking = counts.part("output_tokens_details")
-    counts.ignore("service_tier", "speed", "inference_geo", "iterations", "type", "model")
     return Usage(
         input=fresh,
         cache_read=counts.count("cache_read_input_tokens"),
@@ -73,7 +75,7 @@ def _iteration(iteration: Any, *, any_long: bool) -> tuple[str, Usage]:
     kind = iteration.get("type")
     if not isinstance(kind, str):
         raise UsageUnreadable("iterations.type", "is not a string")
-    used = _buckets(Counts(iteration, "iterations."), any_long=any_long)
+    used = _buckets(Counts(iteration, "iterations.", ignored=_TOLD_ELSEWHERE), any_long=any_long)
     if kind in _COUNTED_ITERATIONS or kind == "compaction":
         return kind, used
     return kind, replace(used, unknown_keys=(f"iterations.{kind}",))

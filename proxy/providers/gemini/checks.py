@@ -63,13 +63,14 @@ def read_fields(body: JsonObject) -> tuple[JsonObject, JsonObject]:
             hint="Send the content itself; what repeats is cached without asking.",
         )  # fmt: skip
     check_known(fields, KNOWN)
-    for tool in listed(fields.get("tools", []), "tools"):
+    for tool in listed(fields["tools"], "tools") if "tools" in fields else ():
         for name in tool.keys() - {"functionDeclarations"}:
             # Nothing in the request bounds how often Google would use it.
             raise UnpricedFeature(
                 feature=f"the tool '{name}'", param="tools", hint="Those you run yourself are functionDeclarations."
             )
-    check_known(canonical(fields.get("toolConfig", {}), "toolConfig"), _TOOL_CONFIG_KNOWN, "toolConfig")
+    if "toolConfig" in fields:
+        check_known(canonical(fields["toolConfig"], "toolConfig"), _TOOL_CONFIG_KNOWN, "toolConfig")
     return fields, _config(fields)
 
 
@@ -88,7 +89,9 @@ def choices_of(config: JsonObject) -> int:
 
 def thinking_tokens(config: JsonObject) -> int:
     """The thinking budget, below which an output bound leaves no room for an answer; 0 without one."""
-    thinking = canonical(config.get("thinkingConfig", {}), "generationConfig.thinkingConfig")
+    if "thinkingConfig" not in config:
+        return 0
+    thinking = canonical(config["thinkingConfig"], "generationConfig.thinkingConfig")
     check_known(thinking, _THINKING_KNOWN, "generationConfig.thinkingConfig")
     return max(0, whole_number(thinking, "thinkingBudget", least=-1, most=10**9) or 0)
 
@@ -102,9 +105,8 @@ def tier_of(fields: JsonObject) -> str:
     return tier
 
 
-def hidden_input(fields: JsonObject, config: JsonObject, growth: int) -> Hidden:
+def hidden_input(fields: JsonObject, contents: list[JsonObject], config: JsonObject, growth: int) -> Hidden:
     """What contents, system instruction and tools hold beyond their bytes; refuses what cannot be bounded."""
-    contents = contents_of(fields)
     if not contents:
         raise Malformed(problem="'contents' must hold at least one content", param="contents")
     reader = Parts()
@@ -112,12 +114,11 @@ def hidden_input(fields: JsonObject, config: JsonObject, growth: int) -> Hidden:
         reader.read(content, f"contents[{index}]")
     if "systemInstruction" in fields:
         reader.read(fields["systemInstruction"], "systemInstruction")
-    schemas = [fields.get("tools"), *(config.get(name) for name in _SCHEMAS)]
-    return Hidden(
-        media_bytes=reader.media_bytes,
-        text_tokens=growth + reader.argument_tokens + sum(schema_tokens(schema) for schema in schemas if schema),
-        images=tuple(reader.images),
-    )
+    text = growth + reader.argument_tokens
+    for schema in [fields.get("tools"), *[config.get(name) for name in _SCHEMAS]]:
+        if schema:
+            text += schema_tokens(schema)
+    return Hidden(media_bytes=reader.media_bytes, text_tokens=text, images=tuple(reader.images))
 
 
 def contents_of(fields: JsonObject) -> list[JsonObject]:
@@ -137,8 +138,8 @@ def _config(fields: JsonObject) -> JsonObject:
     level = word(config, "mediaResolution")
     if level is not None and level not in LEVELS:
         raise UnpricedFeature(feature=f"the media resolution {level!r}", param="generationConfig.mediaResolution")
-    modalities = config.get("responseModalities", [])
-    if not isinstance(modalities, list) or any(modality != "TEXT" for modality in modalities):
+    modalities = config.get("responseModalities")
+    if modalities is not None and not (isinstance(modalities, list) and all(each == "TEXT" for each in modalities)):
         raise UnpricedFeature(
             feature="an answer of images or audio",
             param="generationConfig.responseModalities",

@@ -48,7 +48,7 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
         output_cap_least=checks.thinking_tokens(config) + 1,
         choices=checks.choices_of(config),
         tier=checks.tier_of(fields),
-        hidden=checks.hidden_input(fields, config, growth),
+        hidden=checks.hidden_input(fields, contents, config, growth),
         facts=facts_of(body, {"messages": contents}, system=[checks.system_parts(fields)]),
     )
 

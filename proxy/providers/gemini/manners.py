@@ -43,6 +43,8 @@ def path_of(request: ModelRequest, target: Target) -> str:
 
 def form_of(query: str) -> str | None:
     """The form of the answer that the query asks for: "sse", or None for the usual one. query: of the route."""
+    if not query:
+        return None
     asked = {value for name, value in parse_qsl(query) if name == "alt"} - {"json"}
     if asked - {"sse"}:
         raise Malformed(problem="'alt' must be sse or json", param="alt")

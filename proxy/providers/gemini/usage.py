@@ -6,13 +6,24 @@ from typing import Any
 from agents.pricing import Usage
 from proxy.providers.counting import Counts, UsageUnreadable, rest, whole
 
+_TOLD_APART = frozenset(
+    {
+        "promptTokensDetails",
+        "cacheTokensDetails",
+        "candidatesTokensDetails",
+        "toolUsePromptTokensDetails",
+        "serviceTier",
+        "trafficType",
+    }
+)
+
 
 def read_generate_content(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     """generateContent and its stream, whose last chunk holds the totals; also embeddings, which only read."""
     usage = usage.get("usageMetadata") or usage
     if not isinstance(usage, Mapping):
         raise UsageUnreadable("usageMetadata", "is not an object")
-    counts = Counts(usage)
+    counts = Counts(usage, ignored=_TOLD_APART)
     prompt, cached = counts.required("promptTokenCount"), counts.count("cachedContentTokenCount")
     tool_prompt, thoughts = counts.count("toolUsePromptTokenCount"), counts.count("thoughtsTokenCount")
     candidates, total = counts.count("candidatesTokenCount"), counts.count("totalTokenCount")
@@ -20,8 +31,6 @@ def read_generate_content(usage: Mapping[str, Any], context: Mapping[str, Any]) 
     audio_cached = _of_modality(usage, "cacheTokensDetails", "AUDIO")
     audio_output = _of_modality(usage, "candidatesTokensDetails", "AUDIO")
     image_output = _of_modality(usage, "candidatesTokensDetails", "IMAGE")
-    counts.ignore("promptTokensDetails", "cacheTokensDetails", "candidatesTokensDetails", "toolUsePromptTokensDetails")
-    counts.ignore("serviceTier", "trafficType")  # told apart
     output = max(candidates + thoughts, total - prompt - tool_prompt)
     if audio_cached == 0 and not _told(usage, "cacheTokensDetails"):
         # Not told apart: what is cached is text as far as there is text, which is the dearer reading.
@@ -41,11 +50,11 @@ def read_generate_content(usage: Mapping[str, Any], context: Mapping[str, Any]) 
 
 
 def _of_modality(usage: Mapping[str, Any], key: str, modality: str) -> int:
-    return sum(
-        whole(part.get("tokenCount") or 0, key)
-        for part in _told(usage, key)
-        if isinstance(part, Mapping) and part.get("modality") == modality
-    )
+    tokens = 0
+    for part in _told(usage, key):
+        if isinstance(part, Mapping) and part.get("modality") == modality:
+            tokens += whole(part.get("tokenCount") or 0, key)
+    return tokens
 
 
 def _told(usage: Mapping[str, Any], key: str) -> Sequence[Any]:

@@ -16,7 +16,7 @@ _HIGH_GENERATION = 3
 
 def image_tokens(model: str, images: tuple[Image, ...]) -> int:
     """The bound of all images; raises UnboundedCall for one that only the provider would see."""
-    return sum(_tokens(model, image) for image in images)
+    return sum(_tokens(model, image) for image in images) if images else 0
 
 
 def _tokens(model: str, image: Image) -> int:

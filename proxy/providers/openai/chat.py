@@ -49,7 +49,7 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
 def prepare(request: ModelRequest, target: Target) -> Outgoing:
     """Serialise for a target: its model id, a pinned tier, usage in streams; the output bound comes with send()."""
     body = {
-        _read_as(name, target): value
+        name if name not in CAP_FIELDS else _read_as(name, target): value
         for name, value in request.body.items()
         if value is not None or name not in CAP_FIELDS
     }
@@ -57,7 +57,8 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
     checks.pin_tier(body, target)
     checks.check_refused(body, target)
     checks.ask_for_usage(body, request, target)
-    sent = orjson.dumps({**body, **target.added})
+    body.update(target.added)
+    sent = orjson.dumps(body)
     images = (target.traits.image_tokens or image_tokens)(target.model, request.hidden.images)
     return Outgoing(
         request=request,
@@ -80,8 +81,10 @@ def stream_meter(request: ModelRequest) -> StreamMeter:
 
 
 def _cap_field(request: ModelRequest, target: Target) -> str:
-    named = next((field for field in CAP_FIELDS if request.body.get(field) is not None), target.traits.cap_field)
-    return _read_as(named, target)
+    for field in CAP_FIELDS:
+        if request.body.get(field) is not None:
+            return _read_as(field, target)
+    return target.traits.cap_field
 
 
 def _read_as(name: str, target: Target) -> str:

@@ -3,10 +3,19 @@
 import re
 from typing import Any
 
-from proxy.bounds import Hidden, Image, nfkc_growth, schema_tokens
+from proxy.bounds import CAP_MAX, Hidden, Image, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.openai.vision import image_of_url
-from proxy.providers.parsing import check_spelling, objects, required_word, table, whole_number, word
+from proxy.providers.parsing import (
+    are_objects,
+    check_spelling,
+    has_escapes,
+    objects,
+    required_word,
+    table,
+    whole_number,
+    word,
+)
 from proxy.providers.shape import ModelRequest, Target
 
 CHOICES_MAX = 8
@@ -59,6 +68,16 @@ KNOWN = frozenset(
         "extra_body",
     }
 )
+# Those that nobody need look at.
+_PLAIN = KNOWN - {
+    "web_search_options",
+    "modalities",
+    "audio",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "extra_body",
+    "tools",
+}
 # A field we do not know passes, unless its name says that it could add work or change who does it.
 SUSPICIOUS = re.compile(
     r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
@@ -78,6 +97,8 @@ TIERS = {
 }
 # What is read of messages, of their parts and of tools.
 _MESSAGE_NAMES = frozenset({"role", "content", "audio", "images"})
+# Of a message whose content is a text, these say nothing that its bytes do not bound.
+_TEXT_MESSAGE_NAMES = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal"})
 _PART_NAMES = frozenset({"type", "text", "refusal", "image_url", "input_audio", "file", "video_url", "audio_url"})
 _IMAGE_NAMES = frozenset({"url", "detail"})
 _TOOL_NAMES = frozenset({"type", "function", "custom"})
@@ -89,6 +110,8 @@ _GOOGLE_KEYS = frozenset({"thinking_config", "thought_tag_marker"})
 
 def check_fields(body: dict[str, Any]) -> None:
     """Refuse every field that could move the price in a way we do not count."""
+    if body.keys() <= _PLAIN:
+        return
     check_spelling(body, KNOWN)
     for name in body.keys() - KNOWN:
         if SUSPICIOUS.search(name) and body[name] is not None:
@@ -145,7 +168,7 @@ def tier_of(body: dict[str, Any]) -> str:
 
 def asks_long_cache(body: bytes, parsed: dict[str, Any]) -> bool:
     """Whether a cache lifetime of twelve hours is asked for anywhere, of the whole request or of a part."""
-    return (b"12h" in body or b"\\u" in body) and _holds_long_ttl(parsed)
+    return (b'"12h"' in body or has_escapes(body)) and _holds_long_ttl(parsed)
 
 
 def _holds_long_ttl(value: Any) -> bool:
@@ -156,10 +179,13 @@ def _holds_long_ttl(value: Any) -> bool:
 
 def cap_of(body: dict[str, Any]) -> int | None:
     """The client's own output bound for one choice, under either of its names."""
-    caps = {whole_number(body, name, least=1, most=10**9) for name in ("max_completion_tokens", "max_tokens")} - {None}
-    if len(caps) > 1:
+    cap = whole_number(body, "max_completion_tokens", least=1, most=CAP_MAX)
+    older = whole_number(body, "max_tokens", least=1, most=CAP_MAX)
+    if cap is None or older is None:
+        return older if cap is None else cap
+    if cap != older:
         raise Malformed(problem="'max_tokens' and 'max_completion_tokens' differ", param="max_tokens")
-    return caps.pop() if caps else None
+    return cap
 
 
 def choices_of(body: dict[str, Any]) -> int:
@@ -172,6 +198,8 @@ def choices_of(body: dict[str, Any]) -> int:
 
 def predicted_tokens(body: dict[str, Any]) -> int:
     """Rejected prediction tokens are billed as output; their bytes bound them."""
+    if body.get("prediction") is None:
+        return 0
     content = table(body, "prediction").get("content")
     texts = [content] if isinstance(content, str) else [part.get("text") for part in _parts(content, "prediction")]
     known = [text for text in texts if isinstance(text, str)]
@@ -186,9 +214,12 @@ def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
     images: list[Image] = []
     media_bytes = 0
     for index, message in enumerate(messages):
-        media_bytes += _read_message(message, f"messages[{index}]", images)
-    schemas = (body.get("tools"), body.get("functions"), body.get("response_format"))
-    text = growth + sum(schema_tokens(schema) for schema in schemas if schema)
+        if not (isinstance(message.get("content"), str) and message.keys() <= _TEXT_MESSAGE_NAMES):
+            media_bytes += _read_message(message, f"messages[{index}]", images)
+    text = growth
+    for name in ("tools", "functions", "response_format"):
+        if schema := body.get(name):
+            text += schema_tokens(schema)
     return Hidden(media_bytes=media_bytes, text_tokens=text, images=tuple(images))
 
 
@@ -230,6 +261,6 @@ def _read_part(part: dict[str, Any], path: str, images: list[Image]) -> int:
 def _parts(content: Any, path: str) -> list[dict[str, Any]]:
     if content is None:
         return []
-    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+    if not are_objects(content):
         raise Malformed(problem=f"the content of {path} must be a string or a list of parts", param=path)
     return content

@@ -67,7 +67,7 @@ class _Answer:
     def metered(self) -> Metered:
         """All of it, with the usage read."""
         problem, reading = "", None
-        usage_of = self._request.traits.usage_of
+        usage_of = self._request.usage_of
         try:
             if self.usage is not None:
                 context = {

@@ -59,7 +59,7 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
 
 def read_answer(request: ModelRequest, body: bytes) -> Metered:
     """Meter the answer."""
-    return meter_object("embeddings", body, usage_of=request.traits.usage_of)
+    return meter_object("embeddings", body, usage_of=request.usage_of)
 
 
 def stream_meter(request: ModelRequest) -> StreamMeter:

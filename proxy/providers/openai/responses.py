@@ -56,14 +56,14 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
         tier=tier_of(parsed),
         cache_ttl_long=asks_long_cache(body, parsed),
         hosted_tools=hosted,
-        hidden=hidden_input(parsed, growth, hosted=bool(hosted)),
+        hidden=hidden_input(parsed, items := items_of(parsed), growth, hosted=bool(hosted)),
         user=word(parsed, "user") or word(parsed, "safety_identifier"),
         keeps=endpoint.priced and (flag(parsed, "store") or parsed.get("store") is None),
         previous_id=word(parsed, "previous_response_id") or "",
         leaves_out=checks.leaves_out(parsed),
         reads_all=table(parsed, "reasoning").get("context") == "all_turns",
-        named_items=named_items(parsed),
-        facts=facts_of(body, parsed, system=system_contents(parsed), messages=items_of(parsed)),
+        named_items=named_items(items),
+        facts=facts_of(body, parsed, system=system_contents(parsed, items), messages=items),
     )
 
 
@@ -76,7 +76,8 @@ def prepare(request: ModelRequest, target: Target) -> Outgoing:
     if request.endpoint.priced:
         request = _with_pinned(body, request, target)
     check_refused(body, target)
-    sent = orjson.dumps({**body, **target.added})
+    body.update(target.added)
+    sent = orjson.dumps(body)
     images = (target.traits.image_tokens or image_tokens)(target.model, request.hidden.images)
     return Outgoing(
         request=request,

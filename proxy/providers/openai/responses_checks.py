@@ -41,6 +41,15 @@ KNOWN = frozenset(
         "user",
     }
 )
+# Those that nobody need look at.
+_PLAIN = KNOWN - {
+    "background",
+    "context_management",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning",
+    "tools",
+}
 # What hides input or work from us, and what to send instead.
 UNBOUNDED = {
     "conversation": (
@@ -68,6 +77,8 @@ _REASONING_KEYS = frozenset({"effort", "summary", "generate_summary", "context",
 
 def check_fields(body: dict[str, Any]) -> None:
     """Refuse every field that could move the price in a way we do not count."""
+    if body.keys() <= _PLAIN:
+        return
     if flag(body, "background"):
         raise UnboundedCall(
             what="a background response goes on after its call", param="background", hint="Leave background out."
@@ -92,7 +103,7 @@ def check_fields(body: dict[str, Any]) -> None:
 
 def hosted_tools(body: dict[str, Any]) -> dict[str, int]:
     """The hosted tools by fee name, and the uses that the body allows them together; 0 where it names no bound."""
-    kinds = (tool.get("type") for tool in objects(body, "tools"))
+    kinds = [tool.get("type") for tool in objects(body, "tools")]
     names = {HOSTED_TOOLS[kind] for kind in kinds if isinstance(kind, str) and kind in HOSTED_TOOLS}
     if not names:
         return {}

@@ -6,12 +6,13 @@ from proxy.bounds import Hidden, Image, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.fingerprints import SYSTEM_ROLES
 from proxy.providers.openai.vision import image_of_url
-from proxy.providers.parsing import check_spelling, required_word, word
+from proxy.providers.parsing import are_objects, check_spelling, required_word, word
 
 TEXT_PARTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
 # Items whose whole text stands under one name.
 _TEXT_ITEMS = {"function_call": "arguments", "custom_tool_call": "input"}
 _ITEM_NAMES = frozenset({"type", "role", "content", "output", "arguments", "input", "encrypted_content", "id"})
+_PLAIN_MESSAGE_NAMES = frozenset({"role", "content"})
 _PART_NAMES = frozenset({"type", "text", "refusal", "image_url", "detail", "file_id"})
 # More than any answer's parts; each is looked up.
 NAMED_MAX = 1_000
@@ -20,21 +21,20 @@ _OUTPUT_ITEMS = frozenset({"function_call_output", "custom_tool_call_output"})
 _HOSTED_ITEMS = frozenset({"web_search_call", "file_search_call"})
 
 
-def hidden_input(body: dict[str, Any], growth: int, *, hosted: bool) -> Hidden:
+def hidden_input(body: dict[str, Any], items: list[Any], growth: int, *, hosted: bool) -> Hidden:
     """What input and tools hold beyond their bytes; refuses what cannot be bounded.
 
-    growth: of the whole body by normalising, in bytes. hosted: the request enables hosted tools.
+    items: of the input. growth: of the whole body by normalising, in bytes. hosted: the request enables hosted tools.
     """
     reader = _Reader(hosted=hosted)
-    for at, item in enumerate(items_of(body)):
-        if not isinstance(item, str):
+    for at, item in enumerate(items):
+        if not isinstance(item, str) and not _is_plain_message(item):
             reader.read_item(item, f"input[{at}]")
-    schemas = (body.get("tools"), body.get("text"))
-    return Hidden(
-        media_bytes=reader.media_bytes,
-        text_tokens=growth + sum(schema_tokens(schema) for schema in schemas if schema),
-        images=tuple(reader.images),
-    )
+    text = growth
+    for name in ("tools", "text"):
+        if schema := body.get(name):
+            text += schema_tokens(schema)
+    return Hidden(media_bytes=reader.media_bytes, text_tokens=text, images=tuple(reader.images))
 
 
 def items_of(body: dict[str, Any]) -> list[Any]:
@@ -44,17 +44,22 @@ def items_of(body: dict[str, Any]) -> list[Any]:
         raise Malformed(problem="'input' is missing", param="input")
     if isinstance(given, str):
         return [given]
-    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+    if not are_objects(given):
         raise Malformed(problem="'input' must be a string or a list of items", param="input")
     return given
 
 
-def named_items(body: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+def named_items(items: list[Any]) -> tuple[tuple[str, str], ...]:
     """The items that stand there by their ids alone, each with its place; raises UnboundedCall for very many."""
-    named = [(item["id"], f"input[{at}]") for at, item in enumerate(items_of(body)) if _is_named(item)]
+    named = [(item["id"], f"input[{at}]") for at, item in enumerate(items) if _is_named(item)]
     if len(named) > NAMED_MAX:
         raise UnboundedCall(what=f"at most {NAMED_MAX} items may be named by their ids", param="input")
     return tuple(named)
+
+
+def _is_plain_message(item: dict[str, Any]) -> bool:
+    """Whether it is a message of text alone, as most are: its bytes show all of it."""
+    return item.keys() == _PLAIN_MESSAGE_NAMES and isinstance(item["content"], str)
 
 
 def _is_named(item: Any) -> bool:
@@ -67,10 +72,10 @@ def _is_named(item: Any) -> bool:
     return kind == "item_reference" or (kind is None and "role" not in item)
 
 
-def system_contents(body: dict[str, Any]) -> list[Any]:
+def system_contents(body: dict[str, Any], items: list[Any]) -> list[Any]:
     """The instructions, and the contents of system and developer messages."""
-    messages = [item for item in items_of(body) if isinstance(item, dict) and item.get("role") in SYSTEM_ROLES]
-    return [word(body, "instructions"), *(message.get("content") for message in messages)]
+    messages = [item for item in items if isinstance(item, dict) and item.get("role") in SYSTEM_ROLES]
+    return [word(body, "instructions"), *[message.get("content") for message in messages]]
 
 
 class _Reader:
@@ -106,7 +111,7 @@ class _Reader:
     def _read_content(self, content: Any, path: str) -> None:
         if isinstance(content, str):
             return
-        if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        if not are_objects(content):
             raise Malformed(problem=f"'{path}' must be a string or a list of parts", param=path)
         for at, part in enumerate(content):
             self._read_part(part, f"{path}[{at}]")

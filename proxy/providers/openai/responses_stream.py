@@ -69,7 +69,7 @@ class _Answer:
         told = self._response.get("usage")
         try:
             if isinstance(told, dict):
-                reading = read_usage(self._request.traits.usage_of, "responses", told, self._context())
+                reading = read_usage(self._request.usage_of, "responses", told, self._context())
         except UsageUnreadable as error:
             problem = str(error)
         usage = self._with_unpriced(reading[0]) if reading else None
@@ -110,13 +110,16 @@ class _Answer:
         return tuple(kept[:KEPT_ITEMS_MAX])
 
     def _client_calls(self) -> int:
-        return sum(text_in(item.get("type")) in CLIENT_CALLS for item in self._items.values()) if self._items else 0
+        return len([kind for kind in self._kinds() if text_in(kind) in CLIENT_CALLS])
+
+    def _kinds(self) -> list[Any]:
+        return [item.get("type") for item in self._items.values()]
 
     def _context(self) -> JsonObject:
         return {
             "tier": text_in(self._response.get("service_tier")) or self._request.tier,
             "any_12h_ttl": self._request.cache_ttl_long,
-            "tool_calls": {"web_search": self._searches(), "file_search": self._count("file_search_call")},
+            "tool_calls": {"web_search": self._searches(), "file_search": self._kinds().count("file_search_call")},
         }
 
     def _searches(self) -> Any:
@@ -124,15 +127,13 @@ class _Answer:
         told = _part(_part(self._response, "tool_usage"), "web_search").get("num_requests")
         if told is not None:
             return told
-        searches = (item for item in self._items.values() if item.get("type") == "web_search_call")
-        return sum(text_in(_part(item, "action").get("type")) not in _FREE_ACTIONS for item in searches)
-
-    def _count(self, kind: str) -> int:
-        return sum(item.get("type") == kind for item in self._items.values())
+        searches = [item for item in self._items.values() if item.get("type") == "web_search_call"]
+        return len([item for item in searches if text_in(_part(item, "action").get("type")) not in _FREE_ACTIONS])
 
     def _with_unpriced(self, usage: Usage) -> Usage:
         """What was used besides and has no price here counts as an unknown key: no less than the hold is charged."""
-        names = sorted(f"output.{kind}" for kind in UNPRICED_CALLS if self._count(kind))
+        kinds = self._kinds()
+        names = sorted([f"output.{kind}" for kind in UNPRICED_CALLS if kind in kinds])
         images = _part(_part(self._response, "tool_usage"), "image_gen")
         if any(images.get(name) for name in ("input_tokens", "output_tokens", "total_tokens")):
             names.append("tool_usage.image_gen")

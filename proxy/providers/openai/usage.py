@@ -13,24 +13,45 @@ DOLLARS_MAX = 10**6  # no call is so dear; also a bound for what the book can ho
 TICKS_MAX = DOLLARS_MAX * 10**10 - 1
 MS_PER_SECOND = 1000
 
+# Times are not money; costs are read by _provider_cost; sources and tiers are told elsewhere.
+_PROVIDER_EXTRAS = frozenset(
+    {
+        "cost",
+        "cost_details",
+        "is_byok",
+        "cost_in_usd_ticks",
+        "num_sources_used",
+        "server_tool_use_details",
+        "queue_time",
+        "prompt_time",
+        "completion_time",
+        "total_time",
+        "service_tier",
+        # Together repeats here what it read from its cache, a part of the prompt that costs the same.
+        "cached_tokens",
+    }
+)
+_TOTAL = frozenset({"total_tokens"})
+_TEXT = frozenset({"text_tokens"})
+# Image tokens of chat models are billed at the text rate, so they stay in `input`.
+_TEXT_AND_IMAGE = frozenset({"text_tokens", "image_tokens"})
+_PREDICTED = frozenset({"text_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens"})
+
 
 def read_chat(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     """Chat and legacy completions, also of xAI, DeepSeek, Mistral, Groq, OpenRouter and Gemini's compatible form.
 
     Some of them leave thinking out of completion_tokens but not out of the total, hence the larger of the two.
     """
-    counts = Counts(usage)
+    counts = Counts(usage, ignored=_PROVIDER_EXTRAS)
     prompt = counts.required("prompt_tokens")
     total = counts.optional("total_tokens")
     completion = counts.optional("completion_tokens")
     if completion is None and total is None:
         raise UsageUnreadable("completion_tokens", "is missing")
-    details, out_details = counts.part("prompt_tokens_details"), counts.part("completion_tokens_details")
+    details = counts.part("prompt_tokens_details", ignored=_TEXT_AND_IMAGE)
+    out_details = counts.part("completion_tokens_details", ignored=_PREDICTED)
     cached, (written, written_long) = details.count("cached_tokens"), _written(details, context)
-    # Image tokens of chat models are billed at the text rate, so they stay in `input`.
-    details.ignore("text_tokens", "image_tokens")
-    out_details.ignore("text_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens")
-    _ignore_provider_extras(counts)
     hit, miss = counts.optional("prompt_cache_hit_tokens"), counts.count("prompt_cache_miss_tokens")
     if hit is not None:
         cached, prompt = hit, max(prompt, hit + miss)
@@ -55,25 +76,21 @@ def read_chat(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
 
 def read_embeddings(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     """Embeddings: input only; what is no text may stand in the total alone."""
-    counts = Counts(usage)
+    counts = Counts(usage, ignored=_PROVIDER_EXTRAS | {"prompt_tokens_details"})
     prompt = counts.required("prompt_tokens")
     read = max(prompt, counts.count("total_tokens") - counts.count("completion_tokens"))
-    counts.ignore("prompt_tokens_details")
-    _ignore_provider_extras(counts)
     return Usage(input=read, provider_cost_pico=_provider_cost(usage), unknown_keys=counts.unknown_keys())
 
 
 def read_responses(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     """Responses: reads and writes are parts of the input; hosted tools are counted beside the usage object."""
-    counts = Counts(usage)
+    counts = Counts(usage, ignored=_PROVIDER_EXTRAS)
     total_input = counts.required("input_tokens")
     total_output = counts.required("output_tokens")
     total = counts.count("total_tokens")
-    details, out_details = counts.part("input_tokens_details"), counts.part("output_tokens_details")
+    details = counts.part("input_tokens_details", ignored=_TEXT_AND_IMAGE)
+    out_details = counts.part("output_tokens_details", ignored=_TEXT)
     cached, (written, written_long) = details.count("cached_tokens"), _written(details, context)
-    details.ignore("text_tokens", "image_tokens")
-    out_details.ignore("text_tokens")
-    _ignore_provider_extras(counts)
     return Usage(
         input=rest(total_input, cached, written, written_long, key="input_tokens"),
         cache_read=cached,
@@ -89,13 +106,11 @@ def read_responses(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usag
 
 def read_images(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     """Image generation and edits: what the output details do not call text is image."""
-    counts = Counts(usage)
+    counts = Counts(usage, ignored=_TOTAL)
     total_input, total_output = counts.required("input_tokens"), counts.required("output_tokens")
-    counts.ignore("total_tokens")
-    details, out_details = counts.part("input_tokens_details"), counts.part("output_tokens_details")
+    details = counts.part("input_tokens_details", ignored=_TEXT)
+    out_details = counts.part("output_tokens_details", ignored=_TEXT_AND_IMAGE)
     image, text = details.count("image_tokens"), out_details.count("text_tokens")
-    details.ignore("text_tokens")
-    out_details.ignore("image_tokens")
     cached, image_cached, _ = _cached_by_kind(details)
     return Usage(
         input=rest(total_input, image, cached, key="input_tokens"),
@@ -110,13 +125,11 @@ def read_images(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
 
 def read_transcription(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     """Transcription, by duration or by tokens; a part of a second is charged as used."""
-    counts = Counts(usage)
-    counts.ignore("type", "total_tokens", "seconds")
+    counts = Counts(usage, ignored=_TOTAL | {"type", "seconds"})
     if usage.get("type") == "duration" or "seconds" in usage:
         return Usage(duration_ms=_milliseconds(usage.get("seconds")), unknown_keys=counts.unknown_keys())
     total_input = counts.required("input_tokens")
-    details = counts.part("input_token_details")
-    details.ignore("text_tokens")
+    details = counts.part("input_token_details", ignored=_TEXT)
     audio = details.count("audio_tokens")
     return Usage(
         input=rest(total_input, audio, key="input_tokens"),
@@ -128,11 +141,10 @@ def read_transcription(usage: Mapping[str, Any], context: Mapping[str, Any]) -> 
 
 def read_speech(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     """Speech: characters of the request, or text tokens in and audio tokens out."""
-    counts = Counts(usage)
+    counts = Counts(usage, ignored=_TOTAL if usage.get("characters") is None else ())
     characters = counts.optional("characters")
     if characters is not None:
         return Usage(characters=characters, unknown_keys=counts.unknown_keys())
-    counts.ignore("total_tokens")
     return Usage(
         input=counts.required("input_tokens"),
         audio_output=counts.required("output_tokens"),
@@ -142,17 +154,15 @@ def read_speech(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
 
 def read_realtime(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     """Realtime: text, audio and image, each with its own cached part."""
-    counts = Counts(usage)
+    counts = Counts(usage, ignored=_TOTAL)
     total_input, total_output = counts.required("input_tokens"), counts.required("output_tokens")
-    counts.ignore("total_tokens")
-    details, out_details = counts.part("input_token_details"), counts.part("output_token_details")
+    details = counts.part("input_token_details", ignored=_TEXT)
+    out_details = counts.part("output_token_details", ignored=_TEXT)
     audio, image, audio_output = (
         details.count("audio_tokens"),
         details.count("image_tokens"),
         out_details.count("audio_tokens"),
     )
-    details.ignore("text_tokens")
-    out_details.ignore("text_tokens")
     cached, image_cached, audio_cached = _cached_by_kind(details)
     return Usage(
         input=rest(total_input, audio, image, cached, key="input_tokens"),
@@ -169,9 +179,8 @@ def read_realtime(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage
 
 def _cached_by_kind(details: Counts) -> tuple[int, int, int]:
     """Cached tokens of text, image and audio; those not split are text."""
-    cached, split = details.count("cached_tokens"), details.part("cached_tokens_details")
+    cached, split = details.count("cached_tokens"), details.part("cached_tokens_details", ignored=_TEXT)
     image, audio = split.count("image_tokens"), split.count("audio_tokens")
-    split.ignore("text_tokens")
     return rest(max(cached, image + audio), image, audio, key="cached_tokens"), image, audio
 
 
@@ -187,18 +196,10 @@ def _written(details: Counts, context: Mapping[str, Any]) -> tuple[int, int]:
     return max(written - long, short), long
 
 
-def _ignore_provider_extras(counts: Counts) -> None:
-    # Times are not money; costs are read by _provider_cost; sources and tiers are told elsewhere.
-    counts.ignore(
-        "cost", "cost_details", "is_byok", "cost_in_usd_ticks", "num_sources_used", "server_tool_use_details",
-        "queue_time", "prompt_time", "completion_time", "total_time", "service_tier",
-        # Together repeats here what it read from its cache, a part of the prompt that costs the same.
-        "cached_tokens",
-    )  # fmt: skip
-
-
 def _tools(context: Mapping[str, Any]) -> dict[str, int]:
     calls: Mapping[str, Any] = context.get("tool_calls") or {}
+    if not calls:
+        return {}
     return {name: whole(count, f"tool_calls.{name}") for name, count in calls.items() if count}
 
 

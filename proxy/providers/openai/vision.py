@@ -48,7 +48,7 @@ def image_of_url(url: str, *, detail: str, param: str) -> tuple[Image, int]:
 
 def image_tokens(model: str, images: tuple[Image, ...]) -> int:
     """The bound of all images; raises UnboundedCall for one that this model puts no limit on and we cannot see."""
-    return sum(_tokens(model, image) for image in images)
+    return sum(_tokens(model, image) for image in images) if images else 0
 
 
 def _tokens(model: str, image: Image) -> int:

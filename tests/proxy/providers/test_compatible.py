@@ -36,7 +36,7 @@ def target_of(preset: str, model: str, **options: Any) -> Target:
 def request_of(target: Target, **fields: Any) -> ModelRequest:
     body = {"model": target.model, "messages": MESSAGES, **fields}
     read = chat.read_request(ROUTE, orjson.dumps(body), {})
-    return replace(read, traits=target.traits)
+    return read.answered_by(target.traits)
 
 
 def sent(target: Target, **fields: Any) -> dict[str, Any]:

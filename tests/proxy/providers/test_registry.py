@@ -208,3 +208,12 @@ def test_only_listed_query_names_go_upstream():
     assert registry.upstream_query("alt=sse&key=secret&fields=candidates&$alt=json") == "alt=sse"
     assert registry.upstream_query("") == ""
     assert registry.upstream_query("&".join(["beta=true"] * 100)) == ""
+
+
+def test_a_path_that_stands_there_whole_is_no_item_of_another_endpoint():
+    """Which of two endpoints a path is must not depend on which is looked for first."""
+    known = (*registry.endpoints(), *openai.ENDPOINTS, *anthropic.ENDPOINTS, *gemini.ENDPOINTS)
+    whole = [one for one in known if "{id}" not in one.path]
+    for start, end, method in [(*one.path.split("{id}"), one.method) for one in known if one not in whole]:
+        same = [one for one in whole if one.method == method and one.path.startswith(start) and one.path.endswith(end)]
+        assert all(len(one.path) <= len(start + end) for one in same), same
