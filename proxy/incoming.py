@@ -10,7 +10,7 @@ from uuid import UUID
 from agents.callers import Caller
 from proxy import headers
 from proxy.claims import Claim, read_claim
-from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, Malformed
+from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, Malformed, Refusal
 from proxy.providers import registry
 
 BODY_BYTES_MAX = 32 * 2**20
@@ -52,12 +52,16 @@ class Incoming:
     @property
     def dialect(self) -> Dialect:
         """The dialect to answer in; known for every request, however broken."""
-        return registry.dialect_of(self.path, _loose(self._raw_headers))
+        try:
+            names = self.headers
+        except Refusal:
+            names = _loose(self._raw_headers)
+        return registry.dialect_of(self.path, names)
 
     @cached_property
     def claim(self) -> Claim:
         """Who it says that it comes from; raises KeyMissing, KeyMalformed, Malformed."""
-        whose = Dialect.GEMINI if registry.is_googles(self.path) else registry.dialect_of(self.path, self.headers)
+        whose = Dialect.GEMINI if registry.is_googles(self.path) else self.dialect
         return read_claim(self._with_key_of_query(whose), whose)
 
     def _with_key_of_query(self, whose: Dialect) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from typing import ClassVar
 
 from agents.money import usd_display, usd_exact
@@ -76,6 +77,11 @@ class BudgetRefusal(Refusal):
 
     def facts(self) -> dict[str, str | None]:
         """The budget as exact strings."""
+        return self._facts
+
+    @cached_property
+    def _facts(self) -> dict[str, str | None]:
+        # The book wants them as well as the answer, and of refusals there are floods.
         amounts = {name: self._exact(getattr(self, name)) for name in ("limit", "spent", "held", "asked", "available")}
         resets_at = self.resets_at.isoformat() if self.resets_at else None
         return {
