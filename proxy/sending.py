@@ -68,7 +68,7 @@ async def ask_provider(process: Process, plan: Plan, client_headers: Mapping[str
     if plan.caller.practice:
         return PracticeAnswer(sandbox.answer(plan.request, plan.target, body))
     credential = plan.caller.credentials[plan.target.provider]
-    return await process.upstream.send(
+    answer = await process.upstream.send(
         plan.route.endpoint.method,
         url_of(base_url_of(process, plan), plan),
         headers.to_provider(
@@ -77,6 +77,8 @@ async def ask_provider(process: Process, plan: Plan, client_headers: Mapping[str
         ),
         None if plan.route.is_read else body,
     )  # fmt: skip
+    plan.outgoing.release()
+    return answer
 
 
 def key_headers(plan: Plan, api_key: str) -> list[tuple[str, str]]:

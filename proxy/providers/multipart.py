@@ -54,7 +54,7 @@ class Part:
 class Form:
     """The parts of a form in their order. digest: hexadecimal digits, equal for equal parts."""
 
-    parts: tuple[Part, ...]
+    parts: list[Part]
     digest: str
 
     def fields(self) -> dict[str, str]:
@@ -91,10 +91,14 @@ class Form:
         pieces.append(f"--{boundary}--\r\n".encode())
         return b"".join(pieces), f"multipart/form-data; boundary={boundary}"
 
+    def clear(self) -> None:
+        """Let go of the parts, once they are sent."""
+        self.parts.clear()
+
 
 def form_of(parts: Iterable[Part]) -> Form:
     """A form of these parts."""
-    kept = tuple(parts)
+    kept = list(parts)
     digest = blake2b(digest_size=16)
     for part in kept:
         digest.update(f"{part.name}\0{part.filename}\0{part.content_type}\0{len(part.content)}\0".encode())

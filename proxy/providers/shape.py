@@ -144,7 +144,7 @@ class CallFacts:
 class ModelRequest:
     """A request that was read and found to be boundable and priceable as far as its body tells.
 
-    body: as the client sent it; never changed.
+    body: as the client sent it; never changed, and emptied once it is sent.
     output_cap: the client's own bound in tokens for one choice; None when it named none.
     output_cap_least: that bound cannot be lowered below this without breaking the request (a thinking budget).
     default_cap: the API's own bound where none is named; ours is never above it.
@@ -206,9 +206,11 @@ class ModelRequest:
         return ("default",) if self.tier == "default" else (self.tier, "default")
 
 
-@record()
+@dataclass(slots=True)
 class Outgoing:
     """A request on its way to a target: serialised once, with every change but an added output bound.
+
+    Nothing of it changes, but that its texts are let go of when they are sent.
 
     body: what is sent when the client named its own bound.
     input_tokens: the upper bound of what `body` makes the model read; `bound` adds the bytes of an added output bound.
@@ -252,6 +254,13 @@ class Outgoing:
         if self.request.output_cap is None:
             return with_cap(self.body, self.cap_field, output_cap, nested=bool(self.cap_parent))
         return with_lower_cap(self.body, (self.cap_field, *self.cap_aliases), output_cap, parent=self.cap_parent)
+
+    def release(self) -> None:
+        """Let go of the texts, which nobody needs once they are sent: prompts are long, and so are streams."""
+        self.body = b""
+        self.request.body.clear()
+        if self.request.form is not None:
+            self.request.form.clear()
 
 
 class Basis(StrEnum):

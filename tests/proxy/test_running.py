@@ -243,3 +243,11 @@ async def test_a_process_that_is_stopping_still_hears_of_stops(
             await forwarding
         await stopping
     assert (await row_of(admission.call_id)).reason == "agent_stopped"
+
+
+async def test_a_call_lets_go_of_its_texts_as_soon_as_its_answer_begins(process: Process, alice: cast.Person) -> None:
+    admission = await admitted(process, alice, "tokens_out=1")
+    assert admission.plan.outgoing.body
+    await relay.forward(process, admission, {})
+    assert admission.plan.outgoing.body == b""
+    assert admission.plan.request.body == {}
