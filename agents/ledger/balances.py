@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agents.ledger.groups import Group
 from agents.ledger.statement import Statement
 from agents.ledger.terms import Ask, BudgetFacts
 from agents.ledger.wire import array, quoted
@@ -76,32 +77,6 @@ class OpenBalance:
     def asked(self, ask: Ask) -> int:
         """Return the ask's amount in this balance's unit."""
         return ask.usd_pico if self.unit == "usd" else ask.tokens if self.unit == "tokens" else 1
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """Asks of the same agent, versions, balances and limits of their own; they travel and are checked together.
-
-    caps: by budget id, the limits that the asks bring themselves.
-    """
-
-    ask: Ask
-    balances: tuple[OpenBalance, ...]
-    caps: dict[int, int] = field(init=False)
-    literal: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.caps = dict(self.ask.caps)
-        self.balances = tuple(sorted(self.balances, key=lambda balance: balance.id))
-        self.literal = quoted(array(balance.id for balance in self.balances))
-
-
-class Missing(Exception):
-    """Balances that this process has not met yet, or whose window has ended."""
-
-    def __init__(self, names: Sequence[Name]) -> None:
-        super().__init__(str(names))
-        self.names = names
 
 
 class KnownBalances:

@@ -11,7 +11,7 @@ import psycopg
 
 from agents.ledger import connection as connections
 from agents.ledger.answers import give_answers
-from agents.ledger.balances import OPEN, Group, KnownBalances, Name, open_parameters
+from agents.ledger.balances import OPEN, KnownBalances, Name, open_parameters
 from agents.ledger.errors import BudgetRefused, LedgerAway, LedgerError, LedgerOverloaded, TooManySubjects
 from agents.ledger.faults import fault
 from agents.ledger.flush import flush_parameters
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from agents.ledger.groups import Group
     from agents.ledger.reservation import Reservation
     from agents.ledger.terms import Ask
     from agents.ledger.wire import Row

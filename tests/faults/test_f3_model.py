@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # What a tired person might write: the function, what it says, what it would say.
 SQL_MUTANTS = {
-    "one pico over is admitted": ("ledger_flush", "- helds[n] - more_held[n]\n", "- helds[n] - more_held[n] + 1\n"),
+    "one pico over is admitted": ("ledger_flush", "- more_held[n] >= asked[i]", "- more_held[n] + 1 >= asked[i]"),
     "held is ignored in the usual case": ("ledger_flush", "- helds[n]", "- 0"),
     "held is ignored near the limit": (
         "ledger_admit_in_order",
