@@ -29,8 +29,7 @@ BEGIN
         RETURNING call_id
     )
     SELECT array_agg(call_id ORDER BY call_id) INTO put FROM inserted;
-    ended := ARRAY(SELECT call_id FROM call WHERE call_id = ANY (put) AND seq = 0
-                   AND call_id BETWEEN put[1] AND put[cardinality(put)]);
+    ended := ledger_ended(put);
     IF p_codes IS NULL AND cardinality(put) = cardinality(p_ids) AND cardinality(ended) = 0 THEN
         RETURN;
     END IF;

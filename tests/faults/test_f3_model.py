@@ -49,7 +49,7 @@ SQL_MUTANTS = {
         "WHEN r.call_id IS NULL",
         "WHEN r.call_id IS NULL OR p_codes[i.n] = 0",
     ),
-    "reserve does not look in the book": ("ledger_hold", "call_id = ANY (put) AND seq = 0", "false AND seq = 0"),
+    "reserve does not look in the book": ("ledger_ended", "call_id = ANY (p_ids) AND seq = 0", "false AND seq = 0"),
     "the refusal names any budget": (
         "ledger_admit_in_order",
         "OR hope < worst_hope OR (hope = worst_hope AND share < worst_share)",
