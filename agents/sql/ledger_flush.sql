@@ -45,8 +45,7 @@ BEGIN
     IF p_ending_ids IS NOT NULL THEN
         wanted := wanted || ledger_balances_of(p_ending_ids);
     END IF;
-    SELECT coalesce(array_agg(id), '{}') INTO locked
-    FROM (SELECT id FROM balance WHERE id = ANY (wanted) ORDER BY id FOR NO KEY UPDATE) b;
+    locked := ARRAY(SELECT id FROM balance WHERE id = ANY (wanted) ORDER BY id FOR NO KEY UPDATE);
 
     IF p_ending_ids IS NOT NULL THEN
         SELECT b.ended, coalesce(b.deltas, '{}') INTO ended, deltas FROM ledger_settle_batch(p_endings, flushed_at) b;
