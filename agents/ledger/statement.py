@@ -120,10 +120,10 @@ class Statements:
         except psycopg.OperationalError as error:
             self._lose(error)
             return
-        if is_more_to_come:
-            return
+        if is_more_to_come or self._result is None:
+            return  # Without a result it was a notice, and nobody's answer.
         answer, self._answer, result, self._result = self._answer, None, self._result, None
-        if answer is not None and result is not None and not answer.done():
+        if answer is not None and not answer.done():
             _give(answer, result)
 
     def _lose(self, error: Exception) -> None:
