@@ -92,6 +92,8 @@ class Batcher:
 
     def poke(self) -> None:
         """Connect again if the connection is gone, though nothing waits."""
+        if self._connection is not None:
+            self._connection.look()
         if not self.is_connected:
             self._work.set()
 

@@ -72,15 +72,14 @@ def bounded(connection: Connection) -> Iterator[None]:
     The line is cut rather than the wait cancelled: psycopg would answer that with a request to cancel the statement,
     and wait ten more seconds for its effect on a server that has vanished.
     """
-    bound = asyncio.get_running_loop().call_later(ANSWER_SECONDS, hang_up, connection)
+    bound = asyncio.get_running_loop().call_later(ANSWER_SECONDS, _hang_up, connection)
     try:
         yield
     finally:
         bound.cancel()
 
 
-def hang_up(connection: Connection) -> None:
-    """Cut the line; whoever waits for it to speak meets its end."""
+def _hang_up(connection: Connection) -> None:
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
         line.shutdown(socket.SHUT_RDWR)
 

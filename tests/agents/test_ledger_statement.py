@@ -12,6 +12,7 @@ from agents.ledger import CallEnd, Ledger
 from agents.ledger import connection as connections
 from agents.ledger.statement import Statement, Statements
 from tests.agents.ledger_house import House
+from tests.faults.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,7 +44,7 @@ class Guest:
         return int(pid)
 
     def has_left(self) -> bool:
-        """Whether nothing of the connection is left on the loop."""
+        """Whether nothing of the connection is left on the loop (asyncio's; uvloop does not say)."""
         loop = asyncio.get_running_loop()
         return self.statements.is_closed and not (loop.remove_reader(self.line) or loop.remove_writer(self.line))
 
@@ -140,6 +141,40 @@ def test_a_session_that_ends_is_noticed_at_once(house: House, meet: Callable[[Me
         assert guest.has_left()
         await _lost(guest.pid())
         assert guest.lost_count == 1
+
+    meet(meeting)
+
+
+def test_a_line_that_is_reset_is_lost_within_moments(meet: Callable[[Meeting], None]) -> None:
+    async def meeting(guest: Guest) -> None:
+        proxy = TcpProxy(connections.conninfo_of_django())
+        far = Guest(await connections.connect(await proxy.start(), purpose="test"))
+        await far.pid()
+        asked = asyncio.ensure_future(far.statements.fetch(SLEEP, ["60"]))
+        await asyncio.sleep(0.02)
+        proxy.reset()
+        await _lost(asked)
+        assert (far.lost_count, far.has_left()) == (1, True)
+        await proxy.stop()
+        assert await guest.pid() > 0
+
+    meet(meeting)
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["answered", "killed"])
+def test_what_the_loop_forgets_to_tell_is_found_by_looking(
+    house: House, meet: Callable[[Meeting], None], is_killed: bool
+) -> None:
+    async def meeting(guest: Guest) -> None:
+        pid = await guest.pid()
+        asyncio.get_running_loop().remove_reader(guest.line)
+        if not is_killed:
+            assert await guest.pid() == pid
+            return
+        asked = asyncio.ensure_future(guest.statements.fetch(SLEEP, ["60"]))
+        await asyncio.sleep(0)
+        house.sql("SELECT pg_terminate_backend(%s)", pid)
+        await _lost(asked)
 
     meet(meeting)
 
