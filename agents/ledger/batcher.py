@@ -109,7 +109,13 @@ class Batcher:
     # The loop
 
     async def run(self) -> None:
-        """Flush until cancelled."""
+        """Flush until cancelled; the connection ends with it."""
+        try:
+            await self._run()
+        finally:
+            self._drop_connection()
+
+    async def _run(self) -> None:
         while True:
             await self._work.wait()
             ends, asks = self._take()
