@@ -26,7 +26,7 @@ WINDOWS_MAX = 5
 def give_answers(
     answer: tuple[Any, ...],
     known: KnownBalances,
-    balances: list[OpenBalance],
+    balances: tuple[OpenBalance, ...],
     ends: list[WaitingEnd],
     asks: list[WaitingAsk],
     withdraw: Callable[[WaitingAsk], None],
@@ -69,7 +69,7 @@ def _end(ends: list[WaitingEnd], outcomes: dict[str, str]) -> None:
 
 
 def _see(
-    balances: list[OpenBalance],
+    balances: tuple[OpenBalance, ...],
     limits: list[int | None],
     spent: list[int],
     held: list[int],

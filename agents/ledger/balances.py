@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agents.ledger.groups import Group
+from agents.ledger.statement import Statement
 from agents.ledger.terms import Ask, BudgetFacts
 from agents.ledger.wire import array, quoted
 
@@ -12,14 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-OPEN = """
+OPEN = Statement(
+    "ledger_open_balances",
+    """
 SELECT o.balance_id, o.window_start, o.window_end, b.scope, b.scope_name, b.unit, b."window", b.mode
-FROM unnest(%(budgets)s::bigint[]) WITH ORDINALITY AS w(budget, place)
-LEFT JOIN ledger_open_balances(%(budgets)s::bigint[], %(subjects)s::text[], %(practice)s::boolean[]) o
-    ON o.place = w.place
+FROM unnest($1::bigint[]) WITH ORDINALITY AS w(budget, place)
+LEFT JOIN ledger_open_balances($1::bigint[], $2::text[], $3::boolean[]) o ON o.place = w.place
 LEFT JOIN budget b ON b.id = w.budget
 ORDER BY w.place
-"""
+""",
+)
 
 # Beyond this many the memory starts over; each costs about half a kilobyte.
 REMEMBERED_MAX = 50_000
@@ -75,32 +79,6 @@ class OpenBalance:
         return ask.usd_pico if self.unit == "usd" else ask.tokens if self.unit == "tokens" else 1
 
 
-@dataclass(slots=True, eq=False)
-class Group:
-    """Asks of the same agent, versions, balances and limits of their own; they travel and are checked together.
-
-    caps: by budget id, the limits that the asks bring themselves.
-    """
-
-    ask: Ask
-    balances: tuple[OpenBalance, ...]
-    caps: dict[int, int] = field(init=False)
-    literal: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.caps = dict(self.ask.caps)
-        self.balances = tuple(sorted(self.balances, key=lambda balance: balance.id))
-        self.literal = quoted(array(balance.id for balance in self.balances))
-
-
-class Missing(Exception):
-    """Balances that this process has not met yet, or whose window has ended."""
-
-    def __init__(self, names: Sequence[Name]) -> None:
-        super().__init__(str(names))
-        self.names = names
-
-
 class KnownBalances:
     """Balances by name, groups by what their asks have in common."""
 
@@ -145,10 +123,10 @@ class KnownBalances:
         self._groups.clear()
 
 
-def open_parameters(names: Sequence[Name]) -> dict[str, str]:
-    """Return the parameters of OPEN."""
-    return {
-        "budgets": array(name[0] for name in names),
-        "subjects": "{" + ",".join(quoted(name[1]) for name in names) + "}",
-        "practice": array(name[2] for name in names),
-    }
+def open_parameters(names: Sequence[Name]) -> list[str]:
+    """Return the parameters of OPEN: budgets, subjects, whether for practice."""
+    return [
+        array(name[0] for name in names),
+        array(quoted(name[1]) for name in names),
+        array(name[2] for name in names),
+    ]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from agents.ledger import connection as connections
 from agents.ledger.answers import give_answers
-from agents.ledger.balances import OPEN, Group, KnownBalances, Name, open_parameters
+from agents.ledger.balances import OPEN, KnownBalances, Name, open_parameters
 from agents.ledger.errors import BudgetRefused, LedgerAway, LedgerError, LedgerOverloaded, TooManySubjects
 from agents.ledger.faults import fault
 from agents.ledger.flush import flush_parameters
+from agents.ledger.statement import Statements
 from agents.ledger.waiting import WaitingAsk, WaitingEnd
 from agents.ledger.wire import FLUSH, quoted, to_json
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from agents.ledger.groups import Group
     from agents.ledger.reservation import Reservation
     from agents.ledger.terms import Ask
     from agents.ledger.wire import Row
@@ -50,7 +52,7 @@ class Batcher:
         self._flying: list[WaitingAsk] = []
         self._flying_ends = 0
         self._work = asyncio.Event()
-        self._connection: connections.Connection | None = None
+        self._connection: Statements | None = None
         self._failures = 0
 
     # What callers do
@@ -90,6 +92,8 @@ class Batcher:
 
     def poke(self) -> None:
         """Connect again if the connection is gone, though nothing waits."""
+        if self._connection is not None:
+            self._connection.look()
         if not self.is_connected:
             self._work.set()
 
@@ -105,7 +109,13 @@ class Batcher:
     # The loop
 
     async def run(self) -> None:
-        """Flush until cancelled."""
+        """Flush until cancelled; the connection ends with it."""
+        try:
+            await self._run()
+        finally:
+            self._drop_connection()
+
+    async def _run(self) -> None:
         while True:
             await self._work.wait()
             ends, asks = self._take()
@@ -119,10 +129,7 @@ class Batcher:
 
     async def close(self) -> None:
         """Close the connection; what is still queued stays queued."""
-        if self._connection is not None:
-            await self._connection.close()
-        self.is_connected = False
-        self._connection = None
+        self._drop_connection()
 
     def _take(self) -> tuple[list[WaitingEnd], list[WaitingAsk]]:
         ends: dict[UUID, WaitingEnd] = {}
@@ -170,7 +177,7 @@ class Batcher:
         parameters, balances = flush_parameters(self.owner, ends, asks)
         for waiting in asks:
             waiting.sent = True
-        answer = await self._fetch(connection, FLUSH, parameters)
+        answer = await connection.fetch(FLUSH, parameters)
         if asks:
             fault("after_reserve_sent")
         if ends:
@@ -178,7 +185,7 @@ class Batcher:
         again = give_answers(answer[0], self.known, balances, ends, asks, self.withdraw)
         self._asks.extendleft(reversed(again))  # They keep their place in the order of arrival.
 
-    async def _with_balances(self, connection: connections.Connection, asks: list[WaitingAsk]) -> list[WaitingAsk]:
+    async def _with_balances(self, connection: Statements, asks: list[WaitingAsk]) -> list[WaitingAsk]:
         """Find each ask's group, opening the balances that are new to this process first."""
         names: dict[Name, None] = {}
         for waiting in asks:
@@ -187,23 +194,18 @@ class Batcher:
                 names.update(dict.fromkeys(self.known.missing(waiting.ask)))
         if names:
             wanted = sorted(names)
-            self.known.learn(wanted, await self._fetch(connection, OPEN, open_parameters(wanted)))
+            self.known.learn(wanted, await connection.fetch(OPEN, open_parameters(wanted)))
             for waiting in asks:
                 waiting.group = waiting.group or self.known.group_of(waiting.ask)
                 if waiting.group is None and not waiting.future.done():
                     waiting.future.set_exception(TooManySubjects(self.known.missing(waiting.ask)[0][0]))
         return [waiting for waiting in asks if waiting.group is not None]
 
-    async def _fetch(self, connection: connections.Connection, query: str, parameters: Any) -> list[tuple[Any, ...]]:
-        with connections.bounded(connection):
-            cursor = connection.cursor(binary=True)
-            await cursor.execute(query, parameters, prepare=True)
-            return await cursor.fetchall()
-
-    async def _connected(self) -> connections.Connection:
-        if self._connection is None or self._connection.closed:
+    async def _connected(self) -> Statements:
+        if self._connection is None or self._connection.is_closed:
             self.is_connected = False
-            self._connection = await connections.connect(self._conninfo, purpose="flush")
+            connection = await connections.connect(self._conninfo, purpose="flush")
+            self._connection = Statements(connection, self._lost)
             self.is_connected = True
             self.connected_at = asyncio.get_running_loop().time()
         return self._connection
@@ -214,7 +216,7 @@ class Batcher:
         self._failures += 1
         if connections.is_away(error):
             logger.warning("The ledger lost PostgreSQL: %s", error)
-            await self._drop_connection()
+            self._drop_connection()
             if connections.refuses_writes(error):
                 self._turn_away(asks)
             self._requeue(ends, asks)
@@ -225,11 +227,15 @@ class Batcher:
         else:
             await self._isolate(error, ends, asks)
 
-    async def _drop_connection(self) -> None:
+    def _drop_connection(self) -> None:
         self.is_connected = False
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.pgconn.finish()
+            connection.close()
+
+    def _lost(self) -> None:
+        """The connection ended by itself; poke makes another, though nothing waits."""
+        self.is_connected = False
 
     @staticmethod
     def _turn_away(asks: list[WaitingAsk]) -> None:

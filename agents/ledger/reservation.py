@@ -39,8 +39,11 @@ class Reservation:
     def tightest(self) -> BudgetFacts | None:
         """The hard dollar budget that has least left; None when all are unlimited."""
         limited = [
-            facts
-            for facts in self.budgets
-            if facts.unit == "usd" and facts.mode == "hard" and facts.available is not None
+            (limit - spent - held, place)
+            for place, (limit, spent, held) in enumerate(self._amounts)
+            if limit is not None and self._balances[place].unit == "usd" and self._balances[place].mode == "hard"
         ]
-        return min(limited, key=lambda facts: facts.available or 0, default=None)
+        if not limited:
+            return None
+        _, place = min(limited)
+        return self._balances[place].facts(*self._amounts[place])

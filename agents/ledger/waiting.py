@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import asyncio
     from uuid import UUID
 
-    from agents.ledger.balances import Group
+    from agents.ledger.groups import Group
     from agents.ledger.reservation import Reservation
     from agents.ledger.terms import Ask
     from agents.ledger.wire import Row

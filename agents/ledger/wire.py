@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from agents.ledger.statement import Statement
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
     from agents.ledger.terms import CachedRow, CallEnd, CallStart, RefusalRow
 
-FLUSH = """
+FLUSH = Statement(
+    "ledger_flush",
+    """
 SELECT flushed_at, outcomes, codes, limits, spent, held, rooms, refused_at, refused_spent, refused_held
-FROM ledger_flush(%s::uuid, %s::uuid[], %s::json, %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-                  %s::text[], %s::integer[], %s::bigint[], %s::integer[], %s::uuid[], %s::uuid[], %s::bigint[],
-                  %s::bigint[], %s::boolean[], %s::uuid[], %s::integer[], %s::bigint[], %s::bigint[],
-                  %s::double precision[], %s::text[])
-"""
+FROM ledger_flush($1::uuid, $2::uuid[], $3::json, $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+                  $9::text[], $10::integer[], $11::bigint[], $12::integer[], $13::uuid[], $14::uuid[], $15::bigint[],
+                  $16::bigint[], $17::boolean[], $18::uuid[], $19::integer[], $20::bigint[], $21::bigint[],
+                  $22::double precision[], $23::text[])
+""",
+)
 
 # Levels of a document that the serialiser refuses to write whole.
 DEPTH_MAX = 64

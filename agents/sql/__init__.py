@@ -10,6 +10,8 @@ SQL = Path(__file__).resolve().parent
 NAMES = (
     "uuid7_floor",
     "ledger_clock",
+    "ledger_ended",
+    "ledger_narrow",
     "ensure_partitions",
     "ledger_window",
     "ledger_assert",

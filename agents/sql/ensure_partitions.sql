@@ -18,5 +18,6 @@ BEGIN
             uuid7_floor((today + n + 1)::timestamp AT TIME ZONE 'UTC'));
         made := made + 1;
     END LOOP;
+    PERFORM ledger_narrow(today);
     RETURN made;
 END $$;

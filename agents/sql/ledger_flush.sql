@@ -1,4 +1,5 @@
 -- One batch of a process: endings first, then asks, all of them one commit. docs/ledger.md tells it step by step.
+-- What the batch does not have (endings, asks, limits of their own) is NULL: an empty array costs as much as a full one.
 -- Asks come in groups of the same agent, versions and balances. p_balances: every balance that an ask names, distinct
 -- and ascending; p_asked_*: what all asks together want of each; p_caps: the tightest limit that a call brought for it
 -- itself, NULL for none; p_group_places: positions in p_balances, group after group, each beginning at
@@ -22,6 +23,7 @@ DECLARE
     wanted bigint[] := p_balances;
     locked bigint[];
     units text[]; caps bigint[]; bounds bigint[]; overs boolean[];  -- facts of locked balances
+    asked bigint[];                                                 -- what p_balances are asked for, in their units
     rolls boolean[]; leaves timestamptz[];                          -- rolling ones, and when their oldest amount leaves
     spents bigint[]; helds bigint[];                                -- what they will be after this flush
     more_spent bigint[]; more_held bigint[];                        -- what this flush adds
@@ -35,15 +37,17 @@ DECLARE
     seat integer[];                                                 -- place in p_balances -> place in locked
     n integer;
 BEGIN
-    PERFORM ledger_assert_read_committed();
+    -- Asked here, since a statement of its own would cost as much as a look-up.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM ledger_assert_read_committed();
+    END IF;
     flushed_at := ledger_clock();
-    IF cardinality(p_ending_ids) > 0 THEN
+    IF p_ending_ids IS NOT NULL THEN
         wanted := wanted || ledger_balances_of(p_ending_ids);
     END IF;
-    SELECT coalesce(array_agg(id), '{}') INTO locked
-    FROM (SELECT id FROM balance WHERE id = ANY (wanted) ORDER BY id FOR NO KEY UPDATE) b;
+    locked := ARRAY(SELECT id FROM balance WHERE id = ANY (wanted) ORDER BY id FOR NO KEY UPDATE);
 
-    IF cardinality(p_ending_ids) > 0 THEN
+    IF p_ending_ids IS NOT NULL THEN
         SELECT b.ended, coalesce(b.deltas, '{}') INTO ended, deltas FROM ledger_settle_batch(p_endings, flushed_at) b;
         IF coalesce(cardinality(ended), 0) < cardinality(p_ending_ids) THEN
             late := ledger_settle_late(p_endings, ended, flushed_at);
@@ -54,17 +58,17 @@ BEGIN
 
     -- Facts come from a statement of their own, after the lock (rule 4).
     SELECT array_agg(f.unit), array_agg(f.cap), array_agg(f.bound), array_agg(f.over), array_agg(f.spent),
-           array_agg(f.held), array_agg(0::bigint), array_agg(0::bigint), array_agg(f.rolling), array_agg(f.room_at)
-    INTO units, caps, bounds, overs, spents, helds, more_spent, more_held, rolls, leaves
-    FROM (SELECT g.unit, l.cap, coalesce(b.window_end <= flushed_at, false) AS over, b.held, o.room_at,
+           array_agg(f.held), array_agg(f.rolling)
+    INTO units, caps, bounds, overs, spents, helds, rolls
+    FROM (SELECT g.unit, l.cap, coalesce(b.window_end <= flushed_at, false) AS over, b.held, b.spent,
                  g."window" = 'rolling_24h' AS rolling,
-                 CASE WHEN g."window" = 'rolling_24h' THEN o.spent ELSE b.spent END AS spent,
                  CASE WHEN g.mode = 'hard' AND l.cap IS NOT NULL THEN l.cap ELSE 9223372036854775807 END AS bound
           FROM balance b JOIN budget g ON g.id = b.budget_id
           CROSS JOIN LATERAL (SELECT CASE WHEN b.extra = 0 OR g."limit" IS NULL THEN g."limit" ELSE
               least(g."limit"::numeric + b.extra, 9223372036854775807)::bigint END AS cap) l
-          LEFT JOIN LATERAL (SELECT * FROM ledger_rolling(b.id, flushed_at)) o ON g."window" = 'rolling_24h'
           WHERE b.id = ANY (locked) ORDER BY b.id) f;
+    more_spent := array_fill(0::bigint, ARRAY[cardinality(locked)]);
+    more_held := more_spent;
     FOREACH d IN ARRAY deltas LOOP
         n := ledger_seat(locked, d.balance_id);
         more_held[n] := more_held[n] + CASE units[n] WHEN 'usd' THEN d.held_usd WHEN 'tokens' THEN d.held_tokens
@@ -72,11 +76,13 @@ BEGIN
         more_spent[n] := more_spent[n] + CASE units[n] WHEN 'usd' THEN d.spent_usd WHEN 'tokens' THEN d.spent_tokens
                                                        WHEN 'calls' THEN d.spent_calls ELSE 0 END;
     END LOOP;
-    IF true = ANY (rolls) AND cardinality(p_ending_ids) > 0 THEN
-        -- Read again: what ended may have been reserved before the 24 hours that count.
-        PERFORM ledger_roll(p_ending_ids, flushed_at);
+    IF true = ANY (rolls) THEN
+        IF p_ending_ids IS NOT NULL THEN
+            PERFORM ledger_roll(p_ending_ids, flushed_at);
+        END IF;
         FOR i IN 1 .. cardinality(locked) LOOP
             IF rolls[i] THEN
+                -- What ended may have been reserved before the 24 hours that count: the hours tell what does.
                 hours := ledger_rolling(locked[i], flushed_at);
                 spents[i] := hours.spent - more_spent[i];
                 leaves[i] := hours.room_at;
@@ -84,15 +90,16 @@ BEGIN
         END LOOP;
     END IF;
 
-    IF cardinality(p_ids) > 0 THEN
+    IF p_ids IS NOT NULL THEN
         FOR i IN 1 .. cardinality(p_balances) LOOP
             n := array_position(locked, p_balances[i]);
             seat[i] := n;
-            -- All asks together stay within every limit: the usual case, decided at once.
-            is_plain := is_plain AND n IS NOT NULL AND NOT overs[n]
-                AND least(bounds[n], p_caps[i]) - spents[n] - more_spent[n] - helds[n] - more_held[n]
-                    >= CASE units[n] WHEN 'usd' THEN p_asked_usd[i] WHEN 'tokens' THEN p_asked_tokens[i]
-                                     ELSE p_asked_calls[i] END;
+            asked[i] := CASE units[n] WHEN 'usd' THEN p_asked_usd[i] WHEN 'tokens' THEN p_asked_tokens[i]
+                                      ELSE p_asked_calls[i] END;
+            -- All asks together stay within every limit: the usual case, decided at once. A sum that a bigint does not
+            -- hold was cut to the largest one, and is counted ask by ask.
+            is_plain := is_plain AND n IS NOT NULL AND NOT overs[n] AND asked[i] < 9223372036854775807
+                AND least(bounds[n], p_caps[i]) - spents[n] - more_spent[n] - helds[n] - more_held[n] >= asked[i];
         END LOOP;
         IF NOT (is_plain AND ledger_is_current(flushed_at, p_group_organizations, p_group_agents,
                                                p_group_organization_versions, p_group_agent_versions, p_ids)) THEN
@@ -109,11 +116,17 @@ BEGIN
         put := ledger_hold(p_owner, flushed_at, p_group_balances, p_group_organizations, p_group_agents,
                            p_group_practice, p_ids, p_groups, p_usd, p_tokens, p_seconds, p_starts, codes);
         codes := put.said;
-        FOREACH d IN ARRAY put.deltas LOOP
-            n := ledger_seat(locked, d.balance_id);
-            more_held[n] := more_held[n] + CASE units[n] WHEN 'usd' THEN d.held_usd WHEN 'tokens' THEN d.held_tokens
-                                                         ELSE d.held_calls END;
-        END LOOP;
+        IF put.deltas IS NULL THEN
+            FOR i IN 1 .. cardinality(p_balances) LOOP
+                more_held[seat[i]] := more_held[seat[i]] + asked[i];
+            END LOOP;
+        ELSE
+            FOREACH d IN ARRAY put.deltas LOOP
+                n := ledger_seat(locked, d.balance_id);
+                more_held[n] := more_held[n] + CASE units[n] WHEN 'usd' THEN d.held_usd
+                                                             WHEN 'tokens' THEN d.held_tokens ELSE d.held_calls END;
+            END LOOP;
+        END IF;
     END IF;
 
     -- One update for each balance with all that this flush adds to it (rule 16).
@@ -121,7 +134,7 @@ BEGIN
     FROM unnest(locked, more_held, more_spent) AS m(id, held, spent)
     WHERE b.id = m.id AND (m.held <> 0 OR m.spent <> 0);
 
-    FOR i IN 1 .. cardinality(p_balances) LOOP
+    FOR i IN 1 .. coalesce(cardinality(p_balances), 0) LOOP
         n := seat[i];
         limits[i] := caps[n];
         spent[i] := spents[n] + more_spent[n];

@@ -1,5 +1,6 @@
 -- Inserts the reservations of admitted asks (code 0; NULL codes: all). Held moves only by what RETURNING gives, and
 -- ids that the book has already ended are withdrawn again (rules 7 and 8).
+-- deltas are NULL in the usual case: all were to be held, all are, and the caller knows their sums.
 CREATE FUNCTION ledger_hold(
     p_owner uuid, p_at timestamptz, p_group_balances text[], p_group_organizations uuid[], p_group_agents uuid[],
     p_group_practice boolean[], p_ids uuid[], p_groups integer[], p_usd bigint[], p_tokens bigint[],
@@ -11,8 +12,8 @@ DECLARE
     ended uuid[];
 BEGIN
     said := p_codes;
-    deltas := '{}';
     IF 0 <> ALL (p_codes) THEN
+        deltas := '{}';
         RETURN;
     END IF;
     WITH inserted AS (
@@ -25,28 +26,26 @@ BEGIN
              WITH ORDINALITY AS a(id, grp, usd, tokens, seconds, start, n)
         WHERE p_codes IS NULL OR p_codes[a.n] = 0
         ON CONFLICT DO NOTHING
-        RETURNING call_id, usd_pico, tokens, balance_ids
-    ), sums AS (
-        SELECT balance_ids, sum(usd_pico) AS usd, sum(tokens) AS tokens, count(*) AS calls
-        FROM inserted GROUP BY balance_ids
+        RETURNING call_id
     )
-    SELECT ARRAY(SELECT call_id FROM inserted ORDER BY call_id),
-           ARRAY(SELECT ROW(b, usd, tokens, calls, 0, 0, 0)::ledger_delta FROM sums, unnest(balance_ids) AS b)
-    INTO put, deltas;
-    ended := ARRAY(SELECT call_id FROM call WHERE call_id = ANY (put) AND seq = 0
-                   AND call_id BETWEEN put[1] AND put[cardinality(put)]);
-    IF cardinality(ended) > 0 THEN
-        WITH withdrawn AS (
-            DELETE FROM reservation WHERE call_id = ANY (ended) RETURNING usd_pico, tokens, balance_ids)
-        SELECT deltas || array_agg(ROW(b, -usd_pico, -tokens, -1, 0, 0, 0)::ledger_delta) INTO deltas
-        FROM withdrawn, unnest(balance_ids) AS b;
+    SELECT array_agg(call_id ORDER BY call_id) INTO put FROM inserted;
+    ended := ledger_ended(put);
+    IF p_codes IS NULL AND cardinality(put) = cardinality(p_ids) AND cardinality(ended) = 0 THEN
+        RETURN;
     END IF;
-    IF cardinality(put) < cardinality(p_ids) OR cardinality(ended) > 0 THEN
+    IF cardinality(ended) > 0 THEN
+        DELETE FROM reservation WHERE call_id = ANY (ended);
+        put := ARRAY(SELECT id FROM unnest(put) AS id WHERE id <> ALL (ended));
+    END IF;
+    deltas := ARRAY(
+        SELECT ROW(b, sum(usd_pico), sum(tokens), count(*), 0, 0, 0)::ledger_delta
+        FROM reservation, unnest(balance_ids) AS b WHERE call_id = ANY (put) GROUP BY b);
+    IF coalesce(cardinality(put), 0) < cardinality(p_ids) THEN
         said := ledger_codes_of_known(
             ARRAY(SELECT CASE WHEN coalesce(p_codes[i.n], 0) > 0 THEN p_codes[i.n]
-                              WHEN i.id = ANY (put) AND i.id <> ALL (ended) THEN 0 ELSE 5 END::smallint
+                              WHEN i.id = ANY (put) THEN 0 ELSE 5 END::smallint
                   FROM unnest(p_ids) WITH ORDINALITY AS i(id, n) ORDER BY i.n), p_owner, p_ids, p_usd);
-        said := ARRAY(SELECT CASE WHEN i.id = ANY (put) AND i.id <> ALL (ended) THEN 0 ELSE said[i.n] END::smallint
+        said := ARRAY(SELECT CASE WHEN i.id = ANY (put) THEN 0 ELSE said[i.n] END::smallint
                       FROM unnest(p_ids) WITH ORDINALITY AS i(id, n) ORDER BY i.n);
     END IF;
 END $$;

@@ -16,8 +16,10 @@ from agents.ledger import (
     Ledger,
     LedgerError,
     RefusalKind,
+    Reservation,
     Stale,
 )
+from agents.ledger.terms import USD_PICO_MAX
 from tests.agents.ledger_house import USD, House, in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -173,6 +175,13 @@ async def test_an_id_cannot_hold_another_amount(house: House, ledger: Ledger) ->
     with pytest.raises(AlreadyEnded):
         await ledger.reserve(house.ask(2 * USD, call_id=ask.call_id))
     assert house.amounts() == (0, USD)
+
+
+async def test_asks_whose_sum_the_database_cannot_hold_are_counted_one_by_one(house: House, ledger: Ledger) -> None:
+    asks = [house.ask(USD_PICO_MAX, budgets=((house.meter.pk, ""),)) for _ in range(95)]
+    answers = await asyncio.gather(*map(ledger.reserve, asks), return_exceptions=True)
+    assert sum(isinstance(answer, Reservation) for answer in answers) == 92  # What a bigint holds.
+    assert house.amounts(house.meter) == (0, 92 * USD_PICO_MAX)
 
 
 async def test_an_ended_call_cannot_be_reserved_again(house: House, ledger: Ledger) -> None:

@@ -8,6 +8,7 @@ from accounts.ids import uuid7
 from agents.ledger import CachedRow, CallEnd, CallStart, Ledger, LedgerOverloaded, RefusalRow
 from agents.ledger import batcher as batchers
 from agents.ledger.refusals import Refusals
+from agents.ledger.statement import Statement
 from tests.agents.ledger_house import House
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,5 +158,6 @@ async def test_the_connections_have_their_limits(house: House, ledger: Ledger) -
     connection = ledger.batcher._connection
     assert connection is not None
     names = ("lock_timeout", "statement_timeout", "jit", "synchronous_commit", "plan_cache_mode")
-    rows = [await (await connection.execute("SELECT current_setting(%s)", [name])).fetchone() for name in names]
-    assert [row and row[0] for row in rows] == ["2s", "5s", "off", "on", "force_generic_plan"]
+    setting = Statement("setting", "SELECT current_setting($1)")
+    rows = [row for name in names for row in await connection.fetch(setting, [name])]
+    assert [value for (value,) in rows] == ["2s", "5s", "off", "on", "force_generic_plan"]

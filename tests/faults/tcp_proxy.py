@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -82,6 +84,13 @@ class TcpProxy:
         if away:
             for link in self._links:
                 link.writer.close()
+
+    def reset(self) -> None:
+        """Cut everybody off with a reset, as a machine does that died and came back."""
+        for link in self._links:
+            line = link.writer.get_extra_info("socket")
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            link.writer.transport.abort()
 
     @property
     def is_silent(self) -> bool:

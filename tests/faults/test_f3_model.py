@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # What a tired person might write: the function, what it says, what it would say.
 SQL_MUTANTS = {
-    "one pico over is admitted": ("ledger_flush", "- helds[n] - more_held[n]\n", "- helds[n] - more_held[n] + 1\n"),
+    "one pico over is admitted": ("ledger_flush", "- more_held[n] >= asked[i]", "- more_held[n] + 1 >= asked[i]"),
     "held is ignored in the usual case": ("ledger_flush", "- helds[n]", "- 0"),
     "held is ignored near the limit": (
         "ledger_admit_in_order",
@@ -49,7 +49,7 @@ SQL_MUTANTS = {
         "WHEN r.call_id IS NULL",
         "WHEN r.call_id IS NULL OR p_codes[i.n] = 0",
     ),
-    "reserve does not look in the book": ("ledger_hold", "call_id = ANY (put) AND seq = 0", "false AND seq = 0"),
+    "reserve does not look in the book": ("ledger_ended", "call_id = ANY (p_ids) AND seq = 0", "false AND seq = 0"),
     "the refusal names any budget": (
         "ledger_admit_in_order",
         "OR hope < worst_hope OR (hope = worst_hope AND share < worst_share)",
