@@ -74,9 +74,11 @@ class Batcher:
 
     def end(self, call_id: UUID, row: Row) -> asyncio.Future[str]:
         """Queue an ending; the future tells its outcome once the database has it."""
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[str] = loop.create_future()
         self._ends.append(WaitingEnd(call_id, row, future))
-        self._work.set()
+        # A turn later: whoever was woken in this one answers a client, who should not wait while a flush is made.
+        loop.call_soon(self._work.set)
         return future
 
     @property
