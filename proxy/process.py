@@ -188,7 +188,11 @@ def _limits(seconds: Mapping[str, float]) -> Limits:
 def _keep_version(version: str, content: str) -> bool:
     """Runs in a thread; False while the database is away."""
     try:
-        PriceBookVersion.objects.get_or_create(version=version, defaults={"content": content})
+        if not PriceBookVersion.objects.filter(version=version).exists():
+            # Processes that start together all find it missing, and only one of them can be the first.
+            PriceBookVersion.objects.bulk_create(
+                [PriceBookVersion(version=version, content=content)], ignore_conflicts=True
+            )
     except DatabaseError:
         logger.warning("the price book's version is not stored yet: the database does not answer")
         return False
