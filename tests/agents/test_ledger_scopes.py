@@ -300,6 +300,24 @@ async def test_a_correction_moves_every_balance_that_counted_the_call(house: Hou
     assert (await in_thread(audit)).ok
 
 
+async def test_a_correction_leaves_a_rolling_budget_alone_that_was_never_charged_for_the_call(
+    house: House, ledger: Ledger
+) -> None:
+    """Though the budget knows the hour: of another call, which was still open when the budget was made."""
+    admin = (await in_thread(alice)).user
+    ended, open_one = house.ask(USD), house.ask(USD)
+    for ask in (ended, open_one):
+        await ledger.reserve(ask)
+    house.sql("UPDATE reservation SET reserved_at = reserved_at - interval '30 hours'")
+    await ledger.settle(ended.call_id, CallEnd(cost_pico=USD, basis="worst_case"))
+    budget = await rolling(house, 5 * USD)
+    await ledger.reserve(house.ask(1))
+    await ledger.settle(open_one.call_id, CallEnd(cost_pico=7))
+    assert house.amounts(budget) == (7, 1)
+    await in_thread(corrections.correct, house.organization, ended.call_id, 0, "Invoice", admin)
+    assert house.amounts(budget) == (7, 1)
+
+
 async def test_what_a_person_said_of_an_expired_call_stands_when_its_ending_comes_late(
     house: House, ledger: Ledger
 ) -> None:
