@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from accounts.ids import uuid7
 from proxy import call, selfservice, stored
+from proxy.channel import Send
 from proxy.errors import BodyTooLarge, BudgetRefusal, Overloaded, ProviderNotConnected, Refusal, UnpricedModel, render
-from proxy.incoming import ClientGone, Incoming, Receive, Scope, Send
+from proxy.incoming import ClientGone, Incoming, Receive, Scope
 from proxy.process import PROVIDERS_PAGE, Process, process_from_settings, rates_page
 from proxy.providers import registry
 from proxy.reply import RawHeaders, Reply, call_headers, raw, refusal_headers

@@ -25,7 +25,6 @@ _KEY_OF_QUERY = re.compile(r"[\x21-\x7e]*")
 type Scope = MutableMapping[str, Any]
 type Message = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
-type Send = Callable[[Message], Awaitable[None]]
 
 
 class ClientGone(Exception):

@@ -70,8 +70,6 @@ def read_names(headers: Mapping[str, str], caller: Caller, *, body_user: str | N
 
 def agent_named(headers: Mapping[str, str]) -> str:
     """The agent's id in the headers, folded; empty where there is none. Raises Malformed."""
-    if AGENT not in headers and AGENT_ALIAS not in headers:
-        return ""
     given = {headers[name].lower() for name in (AGENT, AGENT_ALIAS) if headers.get(name)}
     if len(given) > 1:
         raise Malformed(problem=f"{AGENT} and {AGENT_ALIAS} differ", param=AGENT)
@@ -148,9 +146,7 @@ def _sub_agent(headers: Mapping[str, str], caller: Caller) -> str:
 
 
 def _tags(headers: Mapping[str, str]) -> dict[str, str] | None:
-    if TAGS not in headers:
-        return None
-    pairs = [part.strip() for part in headers[TAGS].split(",") if part.strip()]
+    pairs = [part.strip() for part in headers.get(TAGS, "").split(",") if part.strip()]
     tags: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

@@ -116,9 +116,7 @@ class Plan:
         """The same call with its text bounded by a count and not by its bytes; images keep their bound."""
         by_bytes = bounds.input_tokens(len(self.outgoing.body), self.request.hidden, 0)
         outgoing = replace(self.outgoing, input_tokens=self.outgoing.input_tokens - by_bytes + text_tokens)
-        bound = outgoing.bound(self.output_cap)
-        ceiling = _ceiling(self.rows, self.request, bound)
-        return replace(self, outgoing=outgoing, counted=True, bound=bound, ceiling_pico=ceiling)
+        return replace(self, outgoing=outgoing, counted=True).with_cap(self.output_cap)
 
     @property
     def least(self) -> "Plan":

@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
-from proxy.providers.answers import object_in, text_in
+from proxy.providers.answers import error_text, object_in, text_in
 from proxy.providers.anthropic.usage import merge
 from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
 from proxy.providers.usage import UsageUnreadable, read_usage
@@ -55,8 +55,7 @@ class _Answer:
         elif kind == "message_stop":
             self._stopped = True
         elif kind == "error":
-            error = event.get("error")
-            self._error = str(error.get("message") if isinstance(error, dict) else error)[:500]
+            self._error = error_text(event.get("error"))
 
     def _take_block(self, block: Any) -> None:
         self._blocks += 1

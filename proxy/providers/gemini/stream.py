@@ -7,7 +7,7 @@ import orjson
 
 from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
-from proxy.providers.answers import object_in, text_in
+from proxy.providers.answers import error_text, object_in, text_in
 from proxy.providers.gemini.array import Elements
 from proxy.providers.shape import JSON_ARRAY, Basis, JsonObject, Metered, ModelRequest
 from proxy.providers.usage import UsageUnreadable, read_usage
@@ -44,7 +44,7 @@ class _Answer:
         if isinstance(event.get("usageMetadata"), dict):
             self._usage = event["usageMetadata"]
         if event.get("error"):
-            self._error = _error_text(event["error"])
+            self._error = error_text(event["error"])
         feedback = event.get("promptFeedback")
         if isinstance(feedback, dict):
             self._blocked = text_in(feedback.get("blockReason")) or self._blocked
@@ -158,8 +158,3 @@ def _objects(body: bytes) -> list[JsonObject]:
         events = [sse.object_of(line) for line in body.split(b"\n")]
         return [event for event in events if event is not None]
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
-
-
-def _error_text(error: object) -> str:
-    message = error.get("message") if isinstance(error, dict) else error
-    return str(message)[:500]

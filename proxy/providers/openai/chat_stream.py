@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.pricing import Circumstances
 from proxy.providers import sse
-from proxy.providers.answers import object_in, text_in
+from proxy.providers.answers import error_text, object_in, text_in
 from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
 from proxy.providers.usage import UsageUnreadable, ignored_cost, read_usage
 
@@ -46,7 +46,7 @@ class _Answer:
         if isinstance(usage, dict):
             self.usage = usage
         if event.get("error"):
-            self.error = _error_text(event["error"])
+            self.error = error_text(event["error"])
         choices = event.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
@@ -199,8 +199,3 @@ def _cut_null(line: bytes, wanted: JsonObject) -> bytes:
         if sse.object_of(shorter) == wanted:
             return shorter
     return line
-
-
-def _error_text(error: object) -> str:
-    message = error.get("message") if isinstance(error, dict) else error
-    return str(message)[:500]

@@ -3,6 +3,7 @@
 import re
 
 from proxy.providers import sse
+from proxy.providers.answers import error_text
 from proxy.providers.openai.objects import metered_of
 from proxy.providers.shape import JsonObject, Metered
 
@@ -48,10 +49,4 @@ class EventMeter:
             if event.get("type") in self._last:
                 self._done = event
             elif event.get("type") == "error" or event.get("error"):
-                self._error = _text_of(event)
-
-
-def _text_of(event: JsonObject) -> str:
-    error = event.get("error") or event
-    message = error.get("message") if isinstance(error, dict) else error
-    return str(message)[:500]
+                self._error = error_text(event.get("error") or event)

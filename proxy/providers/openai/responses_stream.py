@@ -8,7 +8,7 @@ import orjson
 
 from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
-from proxy.providers.answers import object_in, text_in
+from proxy.providers.answers import error_text, object_in, text_in
 from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
 from proxy.providers.usage import UsageUnreadable, read_usage
 
@@ -42,7 +42,7 @@ class _Answer:
         """One event of a stream."""
         kind, response = text_in(event.get("type")), event.get("response")
         if kind == "error":
-            self._error = _error_text(event.get("error") or event)
+            self._error = error_text(event.get("error") or event)
         elif kind == "response.output_item.done":
             self._take_item(event.get("output_index"), event.get("item"))
         elif isinstance(response, dict) and (kind == "response.created" or kind in ENDS):
@@ -55,7 +55,7 @@ class _Answer:
         for at, item in enumerate(output if isinstance(output, list) else ()):
             self._take_item(at, item)
         if is_end and (response.get("status") == "failed" or response.get("error")):
-            self._error = _error_text(response.get("error") or "the response failed")
+            self._error = error_text(response.get("error") or "the response failed")
 
     def _take_item(self, at: Any, item: Any) -> None:
         if isinstance(item, dict):
@@ -167,8 +167,3 @@ def meter_answer(request: ModelRequest, body: bytes) -> Metered:
 def _part(facts: JsonObject, name: str) -> JsonObject:
     value = facts.get(name)
     return value if isinstance(value, dict) else {}
-
-
-def _error_text(error: object) -> str:
-    message = error.get("message") if isinstance(error, dict) else error
-    return str(message)[:500]
