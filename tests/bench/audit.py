@@ -5,14 +5,14 @@ The first run reads the whole book and remembers it; later ones read what is new
 
 import os
 import resource
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from tests.bench.own_servers import own_servers
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -21,23 +21,8 @@ def main() -> int:
     """Write the book, run every kind of audit, print the table; 1 when one of them is not green."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     day_count = int(sys.argv[2]) if len(sys.argv) > 2 else 35
-    home = Path(tempfile.mkdtemp(prefix="awx-shredder-bench-"))
-    home.chmod(0o711)
-    os.environ["SHREDDER_HOME"] = str(home)
-    os.environ["DJANGO_SETTINGS_MODULE"] = "shredder.settings"
-    import django
-    from django.core.management import call_command
-
-    from shredder.embedded.servers import RunningServers
-
-    servers = RunningServers(home, durable=False)
-    try:
-        django.setup()
-        call_command("migrate", verbosity=0)
+    with own_servers(durable=False):
         return _measure(count, day_count)
-    finally:
-        servers.stop()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def _measure(count: int, day_count: int) -> int:

@@ -6,11 +6,11 @@ flood of refusals holds up another tenant. The exit status is 1 when a bar does 
 
 import asyncio
 import os
-import statistics
 import sys
 
 from tests.bench import worker
 from tests.bench.client import Client, Took, request
+from tests.bench.figures import later, pair, print_bars
 from tests.bench.worker import Stage, cpu_seconds
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "6"))
@@ -76,7 +76,7 @@ async def measure(stage: Stage) -> bool:
     (calls, call_us), (refusals, refusal_us), (plain_calls, plain_us) = await saturated(stage)
     ours, plain, direct = await steady(stage)
     flooded = await beside_a_flood(stage)
-    added = [[_at(times, share) - _at(direct, share) for share in (0.5, 0.99)] for times in (ours, plain, flooded)]
+    added = [later(times, direct) for times in (ours, plain, flooded)]
     rows = [
         (
             f"calls, {AT_ONCE} at once",
@@ -89,27 +89,16 @@ async def measure(stage: Stage) -> bool:
         ),
         (
             f"added at {STEADY_RATE} calls/s, provider {DELAY_MS} ms, p50 / p99",
-            _pair(added[0]), f"≤ {_pair(ADDED_MAX_MS)}",
-            all(value <= most for value, most in zip(added[0], ADDED_MAX_MS, strict=True)), _pair(added[1]),
+            pair(added[0]), f"≤ {pair(ADDED_MAX_MS)}",
+            all(value <= most for value, most in zip(added[0], ADDED_MAX_MS, strict=True)), pair(added[1]),
         ),
-        (f"the same beside {FLOOD_RATE} refusals/s of another tenant", _pair(added[2]), "", True, ""),
+        (f"the same beside {FLOOD_RATE} refusals/s of another tenant", pair(added[2]), "", True, ""),
     ]  # fmt: skip
-    print("| what | here | bar | plain forwarder | |\n|---|---|---|---|---|")
-    for name, value, bar, held, beside in rows:
-        print(f"| {name} | {value} | {bar} | {beside} | {'ok' if held else 'BELOW'} |")
-    return all(held for _, _, _, held, _ in rows)
-
-
-def _pair(values: list[float] | tuple[float, float]) -> str:
-    return f"{values[0]:.2f} / {values[1]:.2f} ms"
+    return print_bars(rows)
 
 
 def _ms(took: list[Took]) -> list[float]:
     return [one.whole * 1000 for one in took]
-
-
-def _at(values: list[float], share: float) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1]
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ counts against 2, 4 or 8 balances. The last column says whether the bar holds; t
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
+
+from tests.bench.figures import additions_per_second
+from tests.bench.own_servers import own_servers
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 USD = 10**12
@@ -217,29 +217,9 @@ def _let_rest() -> None:
         cursor.execute("CHECKPOINT")
 
 
-def _speed() -> float:
-    """Return how fast a core is now, in millions of additions a second: figures of a busy machine say little."""
-    began, total = time.perf_counter(), 0
-    for number in range(2_000_000):
-        total += number
-    return 2 / (time.perf_counter() - began)
-
-
 def main() -> int:
     """Start PostgreSQL in a folder of its own, run every case, print the table."""
-    home = Path(tempfile.mkdtemp(prefix="awx-shredder-bench-"))
-    home.chmod(0o711)
-    os.environ["SHREDDER_HOME"] = str(home)
-    os.environ["DJANGO_SETTINGS_MODULE"] = "shredder.settings"
-    import django
-    from django.core.management import call_command
-
-    from shredder.embedded.servers import RunningServers
-
-    servers = RunningServers(home, durable=True)
-    try:
-        django.setup()
-        call_command("migrate", verbosity=0)
+    with own_servers(durable=True):
         rows, all_held = [["load", "calls/s", "refused", "reserve p50 / p99 ms", "bar", ""]], True
         wanted = sys.argv[1:] or [""]
         speeds: dict[str, float] = {}
@@ -250,16 +230,13 @@ def main() -> int:
             rows.append(row)
             all_held = all_held and held
             print(" | ".join(row), file=sys.stderr, flush=True)
-    finally:
-        servers.stop()
-        shutil.rmtree(home, ignore_errors=True)
     if {FEW, MANY} <= speeds.keys():
         ratio = speeds[FEW] / speeds[MANY]
         all_held = all_held and ratio <= MANY_BUDGETS_RATIO_MAX
         rows.append([f"{MANY} cost", f"{ratio:.2f} ×", "", "", f"≤ {MANY_BUDGETS_RATIO_MAX} × {FEW}", ""])
     for row in rows:
         print("| " + " | ".join(row) + " |")
-    print(f"This machine: {_speed():.0f} million additions a second on one core, as busy as it was.")
+    print(f"This machine: {additions_per_second():.0f} million additions a second on one core, as busy as it was.")
     return 0 if all_held else 1
 
 

@@ -14,6 +14,7 @@ import psutil
 
 from tests.bench import worker
 from tests.bench.client import Client, Target, Took, request
+from tests.bench.figures import later, pair, print_bars
 from tests.bench.worker import Stage, cpu_seconds
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "8"))
@@ -111,25 +112,14 @@ async def measure(stage: Stage) -> bool:
             f"{memory:.1f} KB", f"≤ {MEMORY_MAX_KB:.0f} KB", memory <= MEMORY_MAX_KB, "",
         ),
     ]  # fmt: skip
-    print("| what | here | bar | plain forwarder | |\n|---|---|---|---|---|")
-    for name, value, bar, held, beside in rows:
-        print(f"| {name} | {value} | {bar} | {beside} | {'ok' if held else 'BELOW'} |")
-    return all(held for _, _, _, held, _ in rows)
+    return print_bars(rows)
 
 
 async def _added(stage: Stage, beside: int) -> tuple[float, str, str]:
     """How much later the first token comes than directly: the median; median and p99 of ours, and of the forwarder."""
     direct, theirs, ours = await first_tokens([stage.direct, stage.plain, stage.through], beside=beside)
-    median_ms = _at(ours, 0.5) - _at(direct, 0.5)
-    shown = [
-        " / ".join(f"{_at(times, share) - _at(direct, share):.2f}" for share in (0.5, 0.99)) + " ms"
-        for times in (ours, theirs)
-    ]
-    return median_ms, shown[0], shown[1]
-
-
-def _at(values: list[float], share: float) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1]
+    added = later(ours, direct)
+    return added[0], pair(added), pair(later(theirs, direct))
 
 
 if __name__ == "__main__":

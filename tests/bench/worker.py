@@ -4,23 +4,21 @@ Beside it a proxy that only forwards, on the same core: what the machine, the se
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import uvloop
 
 from tests.bench.client import Target
+from tests.bench.figures import additions_per_second
+from tests.bench.own_servers import own_servers
 
 PATH = "/v1/chat/completions"
 
@@ -42,38 +40,14 @@ def cpu_seconds(process: psutil.Process) -> float:
     return sum(process.cpu_times()[:2])
 
 
-def additions_per_second() -> float:
-    """How fast a core is: additions in a plain loop, in millions."""
-    began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < 0.5:
-        for _ in range(10_000):
-            count += 1
-    return count / (time.perf_counter() - began) / 1e6
-
-
 def run(measure: Callable[[Stage], Coroutine[None, None, bool]]) -> int:
-    """Start everything in a folder of its own, measure, stop; the exit status."""
-    home = Path(tempfile.mkdtemp(prefix="awx-shredder-bench-"))
-    home.chmod(0o711)
-    os.environ["SHREDDER_HOME"] = str(home)
-    os.environ["DJANGO_SETTINGS_MODULE"] = "shredder.settings"
-    import django
-    from django.core.management import call_command
-
-    from shredder.embedded.servers import RunningServers
-
-    servers: Any = RunningServers(home, durable=True)
-    try:
-        django.setup()
-        call_command("migrate", verbosity=0)
+    """Start everything, measure, stop; the exit status."""
+    with own_servers(durable=True) as home:
         speed = additions_per_second()
         with _stage(home) as stage:
             held = uvloop.run(measure(stage))
         print(f"A core did {speed:.0f} million additions a second; the plain forwarder is uvicorn and aiohttp alone.")
         return 0 if held else 1
-    finally:
-        servers.stop()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @contextmanager
