@@ -53,16 +53,25 @@ class Admission:
 
 
 async def admit(
-    ledger: Ledger, call_id: UUID, plan: Plan, names: Names, *, narrow: Narrow, seconds_max: float
+    ledger: Ledger,
+    call_id: UUID,
+    plan: Plan,
+    names: Names,
+    *,
+    narrow: Narrow,
+    seconds_max: float,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Admission:
     """Reserve the call's ceiling; raises BudgetRefusal and others of proxy.errors, or ledger.Stale.
 
     A first refusal narrows the input bound, where it can be. Where the output bound may shrink it does, to what the
     budget buys, at most twice: the refusal says how much is left. seconds_max: how long the call may run.
+    meanwhile: work to be done while the ledger writes; called once at most.
     """
     for attempt in range(SHRINKS_MAX + 1):
         try:
-            reservation = await ledger.reserve(_ask(call_id, plan, names, seconds_max))
+            ask = _ask(call_id, plan, names, seconds_max)
+            reservation = await ledger.reserve(ask, meanwhile=None if attempt else meanwhile)
         except BudgetRefused as refused:
             narrower = await narrow(plan, refused.facts) if attempt == 0 else None
             plan = narrower or plan

@@ -19,6 +19,7 @@ from proxy.process import Process
 from proxy.providers import registry
 from proxy.providers.shape import ModelRequest, Route
 from proxy.reply import RawHeaders, Reply, bound_headers, budget_headers
+from proxy.sending import ProviderRequest
 
 # The first reload answers a change that this process had not seen; the others, changes made meanwhile.
 RELOADS_MAX = 3
@@ -52,8 +53,8 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
     if isinstance(passed, Reply):
         process.running.leave(incoming.call_id)  # nothing runs that could be stopped
         return passed
-    admitted, keeper = passed
-    answer = relay.forward(process, admitted, incoming.headers, keeper)
+    admitted, outgoing, keeper = passed
+    answer = relay.forward(process, admitted, outgoing, keeper)
     beside = _headers_beside(admitted)  # made while the provider works
     reply = await answer
     reply.headers += beside
@@ -74,7 +75,7 @@ async def handle_free_call(process: Process, incoming: Incoming, route: Route) -
 
 async def _admit(
     process: Process, incoming: Incoming, route: Route, request: ModelRequest, names: Names
-) -> tuple[Admission, Keeper | None] | Reply:
+) -> tuple[Admission, ProviderRequest, Keeper | None] | Reply:
     """Bound the call, pass the guards and hold its ceiling, under the caller's policy as the ledger knows it now.
 
     Where the cache has the answer it is returned instead, and nothing is held.
@@ -101,15 +102,19 @@ async def _admit(
                 raise
             caller = incoming.caller = fresh
             continue
+        outgoing = ProviderRequest(process, plan, incoming.headers)
         try:
             async with turn:
                 admitted = await admission.admit(
-                    process.ledger, incoming.call_id, plan, names, narrow=narrow, seconds_max=seconds_max
-                )
+                    process.ledger, incoming.call_id, plan, names, narrow=narrow, seconds_max=seconds_max,
+                    meanwhile=outgoing.prepare,
+                )  # fmt: skip
         except Stale:
             caller = incoming.caller = await process.keys.reloaded(incoming.claim, caller)
         else:
-            return replace(admitted, turn=turn), replay.keeper_for(process, place, asked, admitted)
+            if admitted.plan is not plan:
+                outgoing = ProviderRequest(process, admitted.plan, incoming.headers)
+            return replace(admitted, turn=turn), outgoing, replay.keeper_for(process, place, asked, admitted)
     raise Overloaded(hint="The agent's settings kept changing.")
 
 

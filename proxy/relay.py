@@ -22,7 +22,7 @@ from proxy.providers import registry
 from proxy.providers.failures import Charge, charge_of, was_unread
 from proxy.providers.shape import JSON_ARRAY, Basis, Metered, ModelRequest, StreamMeter
 from proxy.reply import Reply, cost_header
-from proxy.sending import ProviderAnswer, ask_provider, failure, headers_for_client, request_id
+from proxy.sending import ProviderAnswer, ProviderRequest, failure, headers_for_client, request_id
 from proxy.upstream import CutOff, NothingSent, UpstreamFailed
 
 logger = logging.getLogger(__name__)
@@ -33,16 +33,19 @@ CUT_HINT = "It was stopped while this call ran; what the provider may bill for t
 
 
 def forward(
-    process: Process, admission: Admission, client_headers: Mapping[str, str], keeper: Keeper | None = None
+    process: Process, admission: Admission, request: ProviderRequest, keeper: Keeper | None = None
 ) -> asyncio.Future[Reply]:
     """Start the call's pump, which sends the request before this returns where it can.
 
-    keeper: where the answer may be given again. Returns the answer, which comes as soon as its head is known, or raises
-    what the client is told.
+    request: of the plan as it was admitted. keeper: where the answer may be given again. Returns the answer, which
+    comes as soon as its head is known, or raises what the client is told.
     """
     head: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-    pump = process.run_pump(_Pump(process, admission, client_headers, head, keeper).run())
-    pump.add_done_callback(lambda _: process.running.leave(admission.call_id))
+    pump = _Pump(process, admission, request, head, keeper)
+    task = process.run_pump(pump.run())
+    task.add_done_callback(lambda _: process.running.leave(admission.call_id))
+    if admission.plan.request.stream:
+        pump.stream()  # while the provider works: the first event should not wait for it
     return head
 
 
@@ -50,7 +53,7 @@ async def forward_free(process: Process, plan: Plan, client_headers: Mapping[str
     """Forward a request of an endpoint that costs nothing: there is no hold and nothing to meter."""
     time_outs = process.limits.time_outs
     try:
-        async with await ask_provider(process, plan, client_headers) as answer:
+        async with await ProviderRequest(process, plan, client_headers).send() as answer:
             body = await answer.read_all(ANSWER_BYTES_MAX)
             if _rejects_our_key(plan, answer.status, body):
                 raise _key_rejected(process, plan)
@@ -63,12 +66,12 @@ class _Pump:
     """One admitted call from its forwarding to the end of its reservation."""
 
     def __init__(
-        self, process: Process, admission: Admission, client_headers: Mapping[str, str], head: asyncio.Future[Reply],
+        self, process: Process, admission: Admission, outgoing: ProviderRequest, head: asyncio.Future[Reply],
         keeper: Keeper | None,
     ) -> None:  # fmt: skip
         self._process = process
         self._admission = admission
-        self._client_headers = client_headers
+        self._outgoing = outgoing
         self._plan = admission.plan
         self._request: ModelRequest = admission.plan.request
         self._surface = registry.surface_of(admission.plan.route.endpoint)
@@ -77,6 +80,13 @@ class _Pump:
         self._note = Note(process.ledger, admission.plan)
         self._bill = Bill(process.ledger, process.prices, admission)
         self._running = process.running.enter(admission.call_id, admission.plan.caller)
+        self._stream: tuple[Channel, StreamMeter] | None = None
+
+    def stream(self) -> tuple[Channel, StreamMeter]:
+        """What a stream needs, made when it is first asked for."""
+        if self._stream is None:
+            self._stream = Channel(), self._surface.stream_meter(self._request)
+        return self._stream
 
     async def run(self) -> None:
         self._running.begin()
@@ -101,7 +111,7 @@ class _Pump:
 
     async def _relay(self) -> None:
         try:
-            answer = await ask_provider(self._process, self._plan, self._client_headers)
+            answer = await self._outgoing.send()
         except UpstreamFailed as failed:
             if isinstance(failed, NothingSent):
                 self._bill.void(failed.reason)
@@ -164,7 +174,7 @@ class _Pump:
         await self._keep(answer, metered, cost_pico)
 
     async def _relay_stream(self, answer: ProviderAnswer) -> None:
-        channel, meter = Channel(), self._surface.stream_meter(self._request)
+        channel, meter = self.stream()
         self._answer(Reply(answer.status, headers_for_client(answer), channel=channel, pump=asyncio.current_task()))
         try:
             reason = await self._pass_on(answer, meter, channel)

@@ -1,6 +1,7 @@
 """What leaves for a provider and what comes back, in the form that the relay reads; the sandbox answers test keys."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -10,7 +11,7 @@ from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry, sandbox
 from proxy.reply import RawHeaders, raw
-from proxy.upstream import NoAnswer, NothingSent, TimeOuts, UpstreamFailed
+from proxy.upstream import Draft, NoAnswer, NothingSent, TimeOuts, UpstreamFailed
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id")
 REQUEST_ID_LENGTH_MAX = 128
@@ -62,23 +63,43 @@ class PracticeAnswer:
         return b"".join(self._chunks)
 
 
-async def ask_provider(process: Process, plan: Plan, client_headers: Mapping[str, str]) -> ProviderAnswer:
-    """Send the planned request, once; raises proxy.upstream.NothingSent or NoAnswer."""
-    body = plan.body
-    if plan.caller.practice:
-        return PracticeAnswer(sandbox.answer(plan.request, plan.target, body))
-    credential = plan.caller.credentials[plan.target.provider]
-    answer = await process.upstream.send(
-        plan.route.endpoint.method,
-        url_of(base_url_of(process, plan), plan),
-        headers.to_provider(
-            client_headers, key_headers(plan, credential.api_key), plan.outgoing.content_type,
-            dialect=plan.route.endpoint.dialect,
-        ),
-        None if plan.route.is_read else body,
-    )  # fmt: skip
-    plan.outgoing.release()
-    return answer
+class ProviderRequest:
+    """A planned call on its way to its provider: it can be made ready before it may leave."""
+
+    def __init__(self, process: Process, plan: Plan, client_headers: Mapping[str, str]) -> None:
+        self.plan = plan
+        self._process = process
+        self._client_headers = client_headers
+        self._draft: Draft | None = None
+
+    def prepare(self) -> None:
+        """Do all that can be done while the ledger still decides; what is wrong with the request, `send` says."""
+        if not self.plan.caller.practice:
+            with suppress(NothingSent):
+                self._draft = self._drafted()
+
+    async def send(self) -> ProviderAnswer:
+        """Send it, once; raises proxy.upstream.NothingSent or NoAnswer."""
+        plan = self.plan
+        if plan.caller.practice:
+            return PracticeAnswer(sandbox.answer(plan.request, plan.target, plan.body))
+        draft, self._draft = self._draft or self._drafted(), None
+        answer = await self._process.upstream.send(draft)
+        plan.outgoing.release()
+        return answer
+
+    def _drafted(self) -> Draft:
+        plan = self.plan
+        credential = plan.caller.credentials[plan.target.provider]
+        return self._process.upstream.draft(
+            plan.route.endpoint.method,
+            url_of(base_url_of(self._process, plan), plan),
+            headers.to_provider(
+                self._client_headers, key_headers(plan, credential.api_key), plan.outgoing.content_type,
+                dialect=plan.route.endpoint.dialect,
+            ),
+            None if plan.route.is_read else plan.body,
+        )  # fmt: skip
 
 
 def key_headers(plan: Plan, api_key: str) -> list[tuple[str, str]]:

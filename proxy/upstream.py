@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from multidict import CIMultiDict
+from aiohttp.connector import Connection
 from yarl import URL
 
 from accounts.addresses import may_dial
@@ -24,7 +24,11 @@ from proxy.patience import Patience
 KEEP_ALIVE_SECONDS = 30.0
 READ_BUFFER_BYTES = 2**16
 
+# Headers that aiohttp would add where a client sends none.
+_NOT_OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
 type Guard = Callable[[str], bool]
+type Draft = aiohttp.ClientRequest
 
 
 class UpstreamFailed(Exception):
@@ -104,60 +108,79 @@ class Answer:
 
 
 class Upstream:
-    """One client for the whole process: its own pool, no cookies, no redirects, no proxies from the environment."""
+    """One client for the whole process: its own pool, no cookies, no redirects, no proxies from the environment.
+
+    It works below aiohttp's session, with the same connector, requests and answers: what a session does between a
+    call's admission and its first byte on the wire is done here before the admission (`draft`).
+    """
 
     def __init__(self, *, allow_private: bool = False, time_outs: TimeOuts | None = None) -> None:
         self._time_outs = time_outs or TimeOuts()
         guard = partial(may_dial, allow_private=allow_private)
-        connector = aiohttp.TCPConnector(
+        self._loop = asyncio.get_running_loop()
+        self._connect_time = aiohttp.ClientTimeout(total=None, connect=self._time_outs.connect_seconds)
+        self._connector = aiohttp.TCPConnector(
             limit=0,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             resolver=_GuardedResolver(guard),
             socket_factory=partial(_guarded_socket, guard),
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            trust_env=False,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._time_outs.connect_seconds),
-            read_bufsize=READ_BUFFER_BYTES,
-        )
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._session.close()
+        await self._connector.close()
 
-    async def send(self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None) -> Answer:
-        """Send one request, once, and return the answer as soon as its head is there.
+    def draft(self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes | None) -> Draft:
+        """Make a request ready to leave, of which nothing leaves yet; raises NothingSent for an impossible address."""
+        try:
+            return aiohttp.ClientRequest(
+                method, _url(url), headers=list(headers), data=body, skip_auto_headers=_NOT_OURS, loop=self._loop
+            )
+        except (aiohttp.ClientError, ValueError) as error:
+            raise NothingSent("connect_failed") from error
+
+    async def send(self, draft: Draft) -> Answer:
+        """Send a request, once, and return the answer as soon as its head is there.
 
         Raises NothingSent or NoAnswer. Nothing is retried: only the caller knows what a second bill would mean.
         """
-        deadline = asyncio.get_running_loop().time() + self._time_outs.total_seconds
+        deadline = self._loop.time() + self._time_outs.total_seconds
+        connection = await self._connect(draft)
         patience = Patience(self._time_outs.first_byte_seconds, until=deadline)
         try:
-            response = await self._ask(method, _url(url), CIMultiDict(headers), body, patience)
+            response = await _exchange(connection, draft, patience)
         except BaseException:
             patience.close()
+            connection.close()  # half a request may be on it, or half an answer
             raise
         patience.seconds = self._time_outs.between_bytes_seconds
         return Answer(response, patience)
 
-    async def _ask(
-        self, method: str, url: URL, headers: CIMultiDict[str], body: bytes | None, patience: Patience
-    ) -> aiohttp.ClientResponse:
+    async def _connect(self, draft: Draft) -> Connection:
         try:
-            with patience:
-                return await self._session.request(method, url, data=body, headers=headers, allow_redirects=False)
-        except aiohttp.ConnectionTimeoutError:
-            raise NothingSent("connect_time_out", timed_out=True) from None
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            raise NothingSent("connect_failed") from error
+            return await self._connector.connect(draft, [], self._connect_time)
         except TimeoutError:
-            raise NoAnswer("provider_time_out", timed_out=True) from None
+            raise NothingSent("connect_time_out", timed_out=True) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise NoAnswer("provider_cut_off") from error
+            raise NothingSent("connect_failed") from error
+
+
+async def _exchange(connection: Connection, draft: Draft, patience: Patience) -> aiohttp.ClientResponse:
+    """Send over a connection and wait for the answer's head."""
+    assert connection.protocol is not None, "it was just given"
+    connection.protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=READ_BUFFER_BYTES)
+    try:
+        with patience:
+            response = await draft.send(connection)
+            try:
+                return await response.start(connection)
+            except BaseException:
+                response.close()
+                raise
+    except TimeoutError:
+        raise NoAnswer("provider_time_out", timed_out=True) from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise NoAnswer("provider_cut_off") from error
 
 
 class _GuardedResolver(AbstractResolver):

@@ -30,7 +30,7 @@ from agents.ledger.upkeep import Upkeep
 from agents.ledger.wire import Row, ending_row, recorded_row, start_row
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from datetime import datetime
     from typing import Any
     from uuid import UUID
@@ -96,13 +96,21 @@ class Ledger:
 
     # Before a call
 
-    async def reserve(self, ask: Ask) -> Reservation:
-        """Hold the ask's amount on all its budgets, or raise a LedgerError and hold nothing."""
+    async def reserve(self, ask: Ask, *, meanwhile: Callable[[], None] | None = None) -> Reservation:
+        """Hold the ask's amount on all its budgets, or raise a LedgerError and hold nothing.
+
+        meanwhile: called when the ask is on its way to PostgreSQL, whose answer takes longer than most work; not where
+        memory can refuse.
+        """
         fault("before_reserve")
         if self._stopping:
             raise LedgerAway
         start = start_row(ask.start)
         future = self.batcher.ask(ask, start)
+        if meanwhile is not None:
+            # Two turns of the loop: in the next one the flush leaves, where none is under way.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, meanwhile)
         try:
             reservation = await future
         except asyncio.CancelledError:

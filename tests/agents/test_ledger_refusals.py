@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from accounts.ids import uuid7
-from agents.ledger import CachedRow, CallEnd, CallStart, Ledger, LedgerOverloaded, RefusalRow
+from agents.ledger import BudgetRefused, CachedRow, CallEnd, CallStart, Ledger, LedgerOverloaded, RefusalRow
 from agents.ledger import batcher as batchers
 from agents.ledger.refusals import Refusals
 from agents.ledger.statement import Statement
-from tests.agents.ledger_house import House
+from tests.agents.ledger_house import House, in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,6 +131,27 @@ async def test_callers_share_flushes(house: House, ledger: Ledger, monkeypatch: 
     await asyncio.gather(*map(caller, range(32)))
     # Six turns of 32 callers: they stay together, for they are woken before the next flush leaves.
     assert len(sizes) <= 8
+
+
+async def test_work_for_meanwhile_is_done_before_the_answer_and_not_where_memory_refuses(
+    house: House, ledger: Ledger
+) -> None:
+    done: list[str] = []
+    await ledger.reserve(house.ask(1))  # opens the balances
+    reserving = asyncio.create_task(ledger.reserve(house.ask(1), meanwhile=lambda: done.append("work")))
+    reserving.add_done_callback(lambda _: done.append("answer"))
+    await reserving
+    await asyncio.sleep(0)
+    assert done == ["work", "answer"]
+    await ledger.drain()
+    no_room = await in_thread(House, 0)
+    for expected in (["work", "answer", "asked"], ["work", "answer", "asked"]):
+        # The second refusal is repeated from memory: nothing is on its way that work could be done beside.
+        with pytest.raises(BudgetRefused):
+            await ledger.reserve(no_room.ask(1), meanwhile=lambda: done.append("asked"))
+        await asyncio.sleep(0.01)
+        assert done == expected
+    no_room.connection.close()
 
 
 async def test_beyond_the_bound_callers_hear_overloaded(

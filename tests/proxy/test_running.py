@@ -24,6 +24,7 @@ from proxy.names import Names
 from proxy.process import Limits, Process
 from proxy.providers import registry
 from proxy.reply import Reply
+from proxy.sending import ProviderRequest
 from tests import cast
 from tests.agents.ledger_house import in_thread
 from tests.fakes.servers import ProviderFake, provider_fake
@@ -97,7 +98,7 @@ async def waiting_at_the_provider(
 ) -> tuple[Admission, asyncio.Future[Reply]]:
     """A call that the provider has billed and not answered."""
     admission = await admitted(process, alice)
-    forwarding = relay.forward(process, admission, {})
+    forwarding = relay.forward(process, admission, ProviderRequest(process, admission.plan, {}))
     async with asyncio.timeout(SECONDS_MAX):
         while (await in_thread(fake.stats))["billed"] < 1:
             await asyncio.sleep(0.02)
@@ -142,7 +143,7 @@ async def test_a_call_that_was_admitted_just_before_the_stop_is_not_forwarded(
             await asyncio.sleep(0.01)
     async with asyncio.timeout(SECONDS_MAX):
         with pytest.raises(refusal):
-            await relay.forward(process, admission, {})
+            await relay.forward(process, admission, ProviderRequest(process, admission.plan, {}))
     row = await row_of(admission.call_id)
     assert (row.status, row.cost_pico, row.reason) == ("voided", 0, reason)
     assert fake.stats()["requests"] == 0
@@ -179,7 +180,7 @@ async def test_a_stop_that_comes_as_soon_as_a_call_is_forwarded_ends_its_hold_an
     """The pump has begun when forward returns: a task that is cancelled before its first step would never run."""
     admission = await admitted(process, alice)
     (running,) = process.running.calls()
-    forwarding = relay.forward(process, admission, {})
+    forwarding = relay.forward(process, admission, ProviderRequest(process, admission.plan, {}))
     running.cut(Stop("agent", alice.agent.id))
     async with asyncio.timeout(SECONDS_MAX):
         with pytest.raises(AgentPaused):
@@ -248,6 +249,6 @@ async def test_a_process_that_is_stopping_still_hears_of_stops(
 async def test_a_call_lets_go_of_its_texts_as_soon_as_its_answer_begins(process: Process, alice: cast.Person) -> None:
     admission = await admitted(process, alice, "tokens_out=1")
     assert admission.plan.outgoing.body
-    await relay.forward(process, admission, {})
+    await relay.forward(process, admission, ProviderRequest(process, admission.plan, {}))
     assert admission.plan.outgoing.body == b""
     assert admission.plan.request.body == {}

@@ -41,7 +41,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 async def ask(upstream: Upstream, url: str) -> Answer:
-    return await upstream.send("POST", url, [("content-type", "application/json")], b'{"a":1}')
+    return await upstream.send(upstream.draft("POST", url, [("content-type", "application/json")], b'{"a":1}'))
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
@@ -68,6 +68,29 @@ async def test_the_request_arrives_as_it_was_given_and_nothing_is_added(upstream
     assert lines[0] == "POST /v1/chat%2Fx HTTP/1.1"
     assert body == b'{"a":1}'
     assert {line.split(":")[0].lower() for line in lines[1:]} == {"host", "content-type", "content-length"}
+
+
+async def test_a_request_that_is_only_drafted_opens_no_connection(upstream: Upstream) -> None:
+    connected = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.append(1)
+        await read_request(reader)
+        writer.write(HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+
+    async with serving(handler) as url:
+        draft = upstream.draft("POST", url, [("content-type", "application/json")], b"{}")
+        async with await ask(upstream, url) as answer:  # whatever was begun for the draft would be there by now
+            assert await answer.read_all(100) == b"{}"
+        assert connected == [1]
+        async with await upstream.send(draft) as answer:
+            assert await answer.read_all(100) == b"{}"
+
+
+async def test_an_impossible_address_means_that_nothing_was_sent(upstream: Upstream) -> None:
+    with pytest.raises(NothingSent):
+        upstream.draft("POST", "http:///v1/chat", [], b"{}")
 
 
 async def test_a_closed_port_means_that_nothing_was_sent(upstream: Upstream) -> None:
