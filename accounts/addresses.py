@@ -3,6 +3,8 @@
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from accounts.own_addresses import is_own
+
 # Ranges that carry an IPv4 address inside, or that `is_global` calls global although they lead nowhere public.
 _DENIED = tuple(
     ip_network(name)
@@ -57,7 +59,7 @@ def may_dial(text: str, *, allow_private: bool) -> bool:
     allow_private: the operator lets requests into this machine and its network; into a cloud's metadata never.
     """
     if not allow_private:
-        return is_public(text) and not _is_metadata(text)
+        return is_public(text) and not _is_metadata(text) and not is_own(text)
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

@@ -46,18 +46,32 @@ def check_resolves(base_url: str, *, allow_private: bool) -> None:
 
     base_url: normalized. Unencrypted requests may only stay inside a private network.
     """
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
+    host, port = _place(base_url)
     try:
-        addresses = resolve(host, parts.port or (443 if parts.scheme == "https" else 80), allow_private=allow_private)
+        addresses = resolve(host, port, allow_private=allow_private)
     except AddressRefused as refused:
         raise BadBaseUrl(f"{host} leads to {refused.address}, where providers are not called. {_REMEDY}") from refused
     except (OSError, UnicodeError):
         return
-    if parts.scheme == "http" and any(may_dial(address, allow_private=False) for address in addresses):
+    if base_url.startswith("http:") and any(may_dial(address, allow_private=False) for address in addresses):
         raise BadBaseUrl(
             f"Write https://: {host} is on the public internet, where http:// would show your key to others."
         )
+
+
+def check_elsewhere(base_url: str, *, site_url: str) -> None:
+    """Raise BadBaseUrl for this installation's own address: a call would come back as another call, without end.
+
+    base_url: normalized. site_url: where people reach this installation.
+    """
+    if _place(base_url) == _place(site_url):
+        raise BadBaseUrl("This is the address of AWX Shredder itself. Write the provider's own.")
+
+
+def _place(url: str) -> tuple[str, int]:
+    """The host and port that a URL leads to."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _split(text: str) -> tuple[SplitResult, int | None]:

@@ -91,6 +91,7 @@ class CustomProviderForm(ProviderKeyForm):
         allow_private = settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS
         try:
             base_url = base_urls.normalized(self.cleaned_data["base_url"], allow_private=allow_private)
+            base_urls.check_elsewhere(base_url, site_url=settings.SITE_URL)
             base_urls.check_resolves(base_url, allow_private=allow_private)
         except base_urls.BadBaseUrl as bad:
             raise ValidationError(str(bad), code="base_url") from bad

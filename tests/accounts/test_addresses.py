@@ -1,8 +1,11 @@
 """Our own requests, of pages and of calls, never reach this machine, its network or a cloud's metadata."""
 
+import socket
+
 import pytest
 
 from accounts.addresses import AddressRefused, is_public, may_dial, resolve
+from accounts.own_addresses import is_own
 
 PUBLIC = """
 1.1.1.1 8.8.8.8 9.9.9.9 52.84.1.1 104.18.6.192 142.250.74.106 160.79.104.10 172.15.255.255 172.32.0.1 192.167.255.255
@@ -65,3 +68,29 @@ def test_a_clouds_metadata_is_never_dialled(address: str, allow_private: bool) -
 def test_what_the_operator_allows_may_be_dialled(address: str) -> None:
     assert may_dial(address, allow_private=True)
     assert may_dial(address, allow_private=False) is (address == "1.1.1.1")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_an_address_of_this_machine_is_its_own(address: str) -> None:
+    assert is_own(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "::ffff:1.1.1.1", "2606:4700::6812:7c0"])
+def test_an_address_of_another_machine_is_not(address: str) -> None:
+    assert not is_own(address)
+
+
+def test_nothing_counts_as_own_where_the_kernel_binds_any_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket.socket, "bind", lambda self, where: None)
+    assert not is_own("1.1.1.1")
+    assert not is_own("2606:4700::6812:7c0")
+
+
+def test_a_public_address_of_this_machine_is_not_dialled_unless_the_operator_allows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """E13."""
+    monkeypatch.setattr("accounts.addresses.is_own", lambda address: address == "1.1.1.1")
+    assert not may_dial("1.1.1.1", allow_private=False)
+    assert may_dial("1.1.1.1", allow_private=True)
+    assert may_dial("8.8.8.8", allow_private=False)

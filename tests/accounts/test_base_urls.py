@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from accounts.base_urls import BadBaseUrl, check_resolves, normalized
+from accounts.base_urls import BadBaseUrl, check_elsewhere, check_resolves, normalized
 
 GOOD = [
     ("https://llm.example.com/v1", "https://llm.example.com/v1"),
@@ -152,3 +152,14 @@ def test_metadata_is_refused_when_it_hides_behind_a_name(monkeypatch: pytest.Mon
     answering(monkeypatch, "169.254.169.254")
     with pytest.raises(BadBaseUrl):
         check_resolves("http://metadata/v1", allow_private=True)
+
+
+@pytest.mark.parametrize("base_url", ["https://shredder.example.com", "https://shredder.example.com/proxy/v1"])
+def test_the_address_of_this_installation_is_no_providers(base_url: str) -> None:
+    with pytest.raises(BadBaseUrl, match="AWX Shredder itself"):
+        check_elsewhere(base_url, site_url="https://shredder.example.com:443")
+
+
+@pytest.mark.parametrize("base_url", ["https://shredder.example.com:8443/v1", "https://llm.example.com/v1"])
+def test_another_port_or_host_may_be_a_providers(base_url: str) -> None:
+    check_elsewhere(base_url, site_url="https://shredder.example.com")

@@ -101,14 +101,16 @@ def test_every_preset_fills_its_form_in(preset: Any) -> None:
         ("base_url", "http://api.groq.com/openai/v1", "https://"),
         ("base_url", "https://127.0.0.1/v1", "SHREDDER_ALLOW_PRIVATE_UPSTREAMS"),
         ("base_url", "https://me:pw@api.groq.com/v1", "user name"),
+        ("base_url", "https://shredder.example.com/proxy/v1", "AWX Shredder itself"),
         ("api_key", "", "required"),
         ("api_key", "awx_live_ab12cd34_whatever", "AWX key"),
         ("cap_field", "max_words", "max_words"),
     ],
 )
 def test_a_bad_field_is_named_with_its_remedy_and_nothing_is_asked_or_stored(
-    asked: Any, field: str, value: str, says: str
+    settings: Any, asked: Any, field: str, value: str, says: str
 ) -> None:
+    settings.SITE_URL = "https://shredder.example.com"
     _, visitor = owner()
     answer = visitor.post(NEW, TYPED | {field: value})
     page = answer.content.decode()
@@ -178,7 +180,7 @@ def test_another_origin_needs_the_key_again(asked: Any) -> None:
 def test_a_server_without_keys_that_moves_is_not_shown_the_old_one(asked: Any, settings: Any) -> None:
     settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS = True
     _, visitor = owner()
-    local = TYPED | {"name": "local", "base_url": "http://127.0.0.1:8000/v1", "cap_field": "max_tokens"}
+    local = TYPED | {"name": "local", "base_url": "http://127.0.0.1:8001/v1", "cap_field": "max_tokens"}
     visitor.post("/settings/providers/new/?preset=vllm", local)
     visitor.post("/settings/providers/local/", local | {"api_key": "", "base_url": "http://127.0.0.1:9000/v1"})
     assert asked.seen[-1][1] == ""

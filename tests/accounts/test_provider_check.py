@@ -150,6 +150,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_dialled(
     settings.SHREDDER_ALLOW_PRIVATE_UPSTREAMS = False
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(addresses, "is_own", lambda address: False)
     upstream = Upstream(f"http://rebinding.example:{provider}/v1", "other")
     assert check_custom(upstream, GOOD_KEY) == Check(Verdict.ACCEPTED)
     assert asked == ["rebinding.example"]

@@ -270,6 +270,7 @@ async def test_a_name_that_leads_inside_the_second_time_is_refused_then(monkeypa
 
     asked = resolver_saying(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])
     monkeypatch.setattr("accounts.addresses.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("accounts.addresses.is_own", lambda address: False)
     upstream = Upstream(time_outs=QUICK)
     try:
         # Names are remembered by port for some seconds, so the second call goes to another one.
