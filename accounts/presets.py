@@ -21,7 +21,7 @@ class Preset:
     base_url: the usual one, empty where everybody has their own; example: what one looks like.
     prices: the provider of the price book whose rows apply, empty where only the organisation's own rates do.
     key_header: holds the key as it is; empty: `Authorization: Bearer`. key_page: where people make a key.
-    serves: names of the endpoints that it answers (proxy.providers.shape.Endpoint.name).
+    serves: names of the endpoints that it answers (proxy.providers.endpoints.Endpoint.name).
     cap_field: the name of a chat's output bound. takes_stream_options: False where it rejects the field.
     reports_cost: its usage states what it charges, in a unit that we know.
     limits_price: it chooses among suppliers, so that it is told the most that it may pay.

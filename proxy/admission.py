@@ -23,7 +23,8 @@ from proxy.errors import (
 from proxy.guards import Turn
 from proxy.names import SESSION_CALLS, Names, cut, limits, meter_of, named_budgets
 from proxy.planning import Plan
-from proxy.providers.shape import ModelRequest, Route
+from proxy.providers.endpoints import Route
+from proxy.providers.model_request import ModelRequest
 
 SHRINKS_MAX = 2
 SHRINKING_UNITS = frozenset({"usd", "tokens"})  # a lower output bound asks less of them

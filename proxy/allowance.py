@@ -6,7 +6,8 @@ from agents.callers import Caller
 from proxy import bounds
 from proxy.errors import AgentRequired, CallTooExpensive, ModelNotAllowed, UnpricedFeature
 from proxy.names import Names
-from proxy.providers.shape import ModelRequest, Target
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.targets import Target
 
 SESSION_HEADER, USER_HEADER = "X-AWX-Session-ID", "X-AWX-User-ID"  # as people write them
 # How a refusal names a limit that is not a budget's.

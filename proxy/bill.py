@@ -18,7 +18,7 @@ from agents.pricing.custom import is_custom
 from proxy.admission import Admission
 from proxy.planning import Plan
 from proxy.prices import Prices
-from proxy.providers.shape import Basis, Metered
+from proxy.providers.metered import Basis, Metered
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from proxy.names import Names, missing_meters, read_names
 from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
-from proxy.providers.shape import ModelRequest, Route
+from proxy.providers.endpoints import Route
+from proxy.providers.model_request import ModelRequest
 from proxy.reply import RawHeaders, Reply, bound_headers, budget_headers
 from proxy.sending import ProviderRequest
 

@@ -14,7 +14,10 @@ from proxy import planning
 from proxy.errors import LedgerAway, UnboundedCall
 from proxy.planning import Plan
 from proxy.process import Process
-from proxy.providers.shape import Basis, Metered, ModelRequest, Route, Target
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis, Metered
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.targets import Target
 
 PARAM = "previous_response_id"
 # Its answers hold the reasoning of all turns unless a request says otherwise; others hold that of the last.

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from proxy import bounds, tokenizers
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai import chat
 from proxy.providers.openai.texts import texts_of
-from proxy.providers.shape import ModelRequest
 
 logger = logging.getLogger(__name__)
 

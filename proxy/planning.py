@@ -16,9 +16,11 @@ from proxy.errors import UnboundedCall, UnpricedFeature
 from proxy.prices import Prices
 from proxy.providers import registry, targets
 from proxy.providers.compatible import custom_provider
+from proxy.providers.endpoints import Route
+from proxy.providers.model_request import NOTHING, ModelRequest
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.price_limit import with_price_limit
-from proxy.providers.shape import NOTHING, ModelRequest, Outgoing, Route, Target
-from proxy.providers.targets import Provider
+from proxy.providers.targets import Provider, Target
 
 # The call is settled by the database's clock; this process's own may be wrong by so much around a change of price.
 CLOCK_ERROR = timedelta(minutes=15)

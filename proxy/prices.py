@@ -11,8 +11,7 @@ from agents.pricebook import UnpricedModel as NoRow
 from agents.pricing import PriceRow
 from agents.pricing.custom import is_custom
 from proxy.errors import UnpricedModel
-from proxy.providers.shape import Listing, Target
-from proxy.providers.targets import Provider
+from proxy.providers.targets import Listing, Provider, Target
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ from proxy.planning import Plan
 from proxy.process import PROVIDERS_PAGE, Process
 from proxy.providers import registry
 from proxy.providers.failures import Charge, charge_of, was_unread
-from proxy.providers.shape import JSON_ARRAY, Basis, Metered, ModelRequest, StreamMeter
+from proxy.providers.metered import Basis, Metered, StreamMeter
+from proxy.providers.model_request import JSON_ARRAY, ModelRequest
 from proxy.reply import Reply, cost_header
 from proxy.sending import ProviderAnswer, ProviderRequest, failure, headers_for_client, request_id
 from proxy.upstream import CutOff, NothingSent, UpstreamFailed

@@ -13,8 +13,8 @@ from proxy.incoming import Incoming
 from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
+from proxy.providers.endpoints import Route
 from proxy.providers.registry import QUERY_FIELDS_MAX
-from proxy.providers.shape import Route
 from proxy.reply import Reply
 
 FRESH_SECONDS = 1.0

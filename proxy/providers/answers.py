@@ -2,7 +2,7 @@
 
 import orjson
 
-from proxy.providers.shape import JsonObject
+from proxy.providers.parsing import JsonObject
 
 ERROR_LENGTH_MAX = 500
 

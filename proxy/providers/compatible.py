@@ -9,8 +9,8 @@ from accounts.presets import CAP_FIELDS, Preset, preset_of
 from proxy.bounds import Image
 from proxy.errors import Dialect
 from proxy.providers.foreign_vision import deployed_image_tokens, foreign_image_tokens
-from proxy.providers.shape import Traits
 from proxy.providers.targets import Provider
+from proxy.providers.traits import Traits
 
 DEPLOYMENT_PATH = "/openai/deployments/{model}"
 
@@ -19,7 +19,7 @@ def custom_provider(name: str, preset: str, options: Mapping[str, Any], *, upstr
     """The provider of a credential.
 
     options: as accounts.credentials keeps them; one that is left out is as the preset has it. upstream: the
-    credential's id (shape.Listing).
+    credential's id (targets.Listing).
     """
     known = preset_of(preset)
     api_version = str(options.get("api_version") or "")

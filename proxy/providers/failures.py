@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import orjson
 
-from proxy.providers.shape import Traits
+from proxy.providers.traits import Traits
 
 
 class Charge(StrEnum):

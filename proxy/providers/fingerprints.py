@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from proxy.providers.shape import CallFacts
+from proxy.providers.model_request import CallFacts
 
 FINGERPRINT_BYTES = 8
 SYSTEM_ROLES = frozenset({"system", "developer"})

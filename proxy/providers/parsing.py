@@ -10,6 +10,8 @@ import orjson
 from proxy.bounds import nfkc_growth
 from proxy.errors import Malformed
 
+JsonObject = dict[str, Any]
+
 DEPTH_MAX = 64
 # All that a model of a million tokens reads has far fewer, and so have the token ids of the largest embedding; walking
 # over millions would hold up every other call.
@@ -19,7 +21,7 @@ NUMBER_LIMIT = 2.0**63
 _UNREAD = re.compile(r"[_\s-]|\[.*")
 
 
-def parse_object(body: bytes) -> tuple[dict[str, Any], int]:
+def parse_object(body: bytes) -> tuple[JsonObject, int]:
     """The body as an object (the last of duplicate keys counts), and its NFKC growth in bytes."""
     try:
         value = orjson.loads(body)
@@ -39,7 +41,7 @@ def has_escapes(body: bytes) -> bool:
     return b"\\" in body and b"\\u" in body
 
 
-def whole_number(body: dict[str, Any], name: str, *, least: int, most: int) -> int | None:
+def whole_number(body: JsonObject, name: str, *, least: int, most: int) -> int | None:
     """The integer under a name, None when absent or null; booleans, strings and 1.0 are not integers."""
     value = body.get(name)
     if value is None:
@@ -51,7 +53,7 @@ def whole_number(body: dict[str, Any], name: str, *, least: int, most: int) -> i
     return value
 
 
-def flag(body: dict[str, Any], name: str) -> bool:
+def flag(body: JsonObject, name: str) -> bool:
     """The boolean under a name, False when absent or null."""
     value = body.get(name)
     if value is None:
@@ -61,7 +63,7 @@ def flag(body: dict[str, Any], name: str) -> bool:
     return value
 
 
-def word(body: dict[str, Any], name: str) -> str | None:
+def word(body: JsonObject, name: str) -> str | None:
     """The string under a name, None when absent or null."""
     value = body.get(name)
     if value is not None and not isinstance(value, str):
@@ -69,7 +71,7 @@ def word(body: dict[str, Any], name: str) -> str | None:
     return value
 
 
-def required_word(body: dict[str, Any], name: str) -> str:
+def required_word(body: JsonObject, name: str) -> str:
     """The string under a name, which must be there and not empty."""
     value = word(body, name)
     if not value:
@@ -77,7 +79,7 @@ def required_word(body: dict[str, Any], name: str) -> str:
     return value
 
 
-def table(body: dict[str, Any], name: str) -> dict[str, Any]:
+def table(body: JsonObject, name: str) -> JsonObject:
     """The object under a name, empty when absent or null."""
     value = body.get(name)
     if value is None:
@@ -87,7 +89,7 @@ def table(body: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def objects(body: dict[str, Any], name: str, *, path: str = "") -> list[dict[str, Any]]:
+def objects(body: JsonObject, name: str, *, path: str = "") -> list[JsonObject]:
     """The list of objects under a name, empty when absent or null."""
     value = body.get(name)
     if value is None:
@@ -97,7 +99,7 @@ def objects(body: dict[str, Any], name: str, *, path: str = "") -> list[dict[str
     return value
 
 
-def are_objects(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+def are_objects(value: Any) -> TypeGuard[list[JsonObject]]:
     """Whether a value is a list of objects."""
     if not isinstance(value, list):
         return False

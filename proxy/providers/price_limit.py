@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from agents.pricing import PriceRow
-from proxy.providers.shape import Target
+from proxy.providers.targets import Target
 
 PICO_PER_USD = 10**12
 PICO_PER_TOKEN = 10**6  # of a dollar for a million tokens

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from proxy.errors import Dialect, UnknownPath, UnsupportedEndpoint
 from proxy.providers.anthropic import manners as anthropic
 from proxy.providers.anthropic import messages
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.gemini import count, embed, generate
 from proxy.providers.gemini import manners as gemini
 from proxy.providers.openai import (
@@ -21,7 +22,7 @@ from proxy.providers.openai import (
     transcriptions,
 )
 from proxy.providers.openai import manners as openai
-from proxy.providers.shape import Endpoint, Manners, Route, Surface
+from proxy.providers.shape import Manners, Surface
 
 # A new surface is one more line here; a new dialect has manners as well.
 _MANNERS: tuple[Manners, ...] = (openai, anthropic, gemini)

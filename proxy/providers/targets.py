@@ -1,11 +1,13 @@
 """Which provider answers a model: what each provider serves, and the rules by which one is chosen (product.md W4)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import quote
 
+from accounts.records import record
 from proxy.errors import (
     Dialect,
     Malformed,
@@ -14,10 +16,49 @@ from proxy.errors import (
     UnpricedModel,
     UnsupportedEndpoint,
 )
+from proxy.providers.endpoints import Endpoint
 from proxy.providers.gemini.vision import image_tokens as gemini_image_tokens
-from proxy.providers.shape import COMPATIBLE, Endpoint, Listing, Priced, Target, Traits
+from proxy.providers.traits import COMPATIBLE, Traits
+
+Priced = Callable[[str, str], bool]
 
 _WHERE = {Dialect.OPENAI: "/v1/chat/completions", Dialect.ANTHROPIC: "/v1/messages", Dialect.GEMINI: "/gemini/v1beta"}
+
+
+@record()
+class Listing:
+    """Where the price book has a model's price, and whom bills can prove wrong.
+
+    provider, model: as the book names them. upstream: the credential, where the organisation chose the address itself:
+    what such a provider bills says nothing about the price for anybody else. Empty for one that all share.
+    """
+
+    provider: str
+    model: str
+    upstream: str = ""
+
+
+@record()
+class Target:
+    """Who answers: a provider, and the model's id there.
+
+    base_path: where the provider speaks the dialect, below its base URL; query: what its addresses end in.
+    added: fields that its requests have whatever the client wrote. own_listing: where the book has the model under
+    other names than these.
+    """
+
+    provider: str
+    model: str
+    traits: Traits = field(default=COMPATIBLE, compare=False)
+    base_path: str = field(default="", compare=False)
+    query: str = field(default="", compare=False)
+    added: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    own_listing: Listing | None = field(default=None, compare=False)
+
+    @property
+    def listing(self) -> Listing:
+        """Where its price stands."""
+        return self.own_listing or Listing(self.provider, self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +68,7 @@ class Provider:
     speaks: where each of its dialects begins, below its base URL; {model} stands for the model's id. endpoints: those
     it serves of a dialect, by name; a dialect that is not named there is served whole. query: what its addresses end
     in. prices: the provider of the price book whose rows apply, None for its own. deployments: the book's model of
-    each id that clients may ask for, where those are names that the organisation gave. upstream: shape.Listing.
+    each id that clients may ask for, where those are names that the organisation gave. upstream: Listing.
     """
 
     name: str

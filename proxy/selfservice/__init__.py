@@ -8,7 +8,7 @@ from proxy.incoming import Incoming
 from proxy.planning import can_serve
 from proxy.process import Process
 from proxy.providers import registry
-from proxy.providers.shape import Route
+from proxy.providers.endpoints import Route
 from proxy.reply import Reply
 from proxy.selfservice import budget, calls, estimate, sessions, usage
 from proxy.selfservice.answers import JSON

@@ -15,8 +15,8 @@ from proxy.names import Names, missing_meters, named_budgets, read_names
 from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
+from proxy.providers.endpoints import Route
 from proxy.providers.parsing import parse_object
-from proxy.providers.shape import Route
 from proxy.reply import Reply
 from proxy.selfservice.answers import budget_object, caller_of, json_reply
 

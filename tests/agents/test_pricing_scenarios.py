@@ -10,8 +10,9 @@ from agents.money import PICO_PER_USD, parse_usd, usd_exact
 from agents.pricebook import PriceBook, UnpricedModel
 from agents.pricing import Circumstances, cost_pico, settle
 from agents.pricing.usage import Usage
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 from proxy.providers.openai import chat
-from proxy.providers.shape import Basis, Route
 from proxy.providers.usage import UsageUnreadable, read_usage
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -20,9 +20,12 @@ from agents.pricebook import PriceBook
 from agents.pricing import Bound, Circumstances, PriceRow, Rates, Usage, ceiling_pico, settle
 from proxy.planning import CLOCK_ERROR
 from proxy.providers.anthropic import messages
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.gemini import generate
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai import chat, completions, embeddings
-from proxy.providers.shape import Endpoint, ModelRequest, Outgoing, Route, Target
+from proxy.providers.outgoing import Outgoing
+from proxy.providers.targets import Target
 from proxy.providers.usage import read_usage
 
 CALL_MAX = timedelta(minutes=30)

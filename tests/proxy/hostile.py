@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from proxy.providers import registry, sandbox
-from proxy.providers.shape import Route
+from proxy.providers.endpoints import Route
 from proxy.providers.targets import BUILT_IN
 
 LINE_BYTES = 2**20

@@ -17,9 +17,9 @@ from agents.pricing import Circumstances, UnpricedFeature, Usage, ceiling_pico, 
 from proxy import bounds
 from proxy.errors import Dialect, OutputTooLong, Refusal
 from proxy.providers.anthropic import messages
+from proxy.providers.endpoints import Route
 from proxy.providers.gemini import generate
 from proxy.providers.openai import chat, completions, embeddings, images, responses
-from proxy.providers.shape import Route
 from proxy.providers.targets import BUILT_IN, GOOGLE, OPENAI
 from tests.fakes import images_api
 

@@ -10,8 +10,8 @@ import pytest
 from proxy import counter
 from proxy.counter import COUNTED_BYTES_MAX, TokenCounter, count_tokens
 from proxy.providers.anthropic import messages
+from proxy.providers.endpoints import Route
 from proxy.providers.openai import chat
-from proxy.providers.shape import Route
 
 
 def said(text="Hello"):

@@ -11,8 +11,8 @@ from agents.models import Budget, KeyMode
 from agents.models.budget import Scope, Unit
 from agents.money import parse_usd
 from proxy.counter import COUNTED_BYTES_MAX, count_tokens
+from proxy.providers.endpoints import Route
 from proxy.providers.openai import chat
-from proxy.providers.shape import Route
 from proxy.tokenizers import encoding_of
 from tests.proxy.stage import Stage, Worker, settled
 

@@ -17,8 +17,12 @@ from proxy.bounds import CAP_MAX
 from proxy.errors import ProviderNotConnected, UnpricedModel
 from proxy.planning import KEPT_NAME_LENGTH_MAX, TARGETS_MAX, Plan, choose_target, make_plan
 from proxy.prices import Prices
+from proxy.providers.endpoints import Route
+from proxy.providers.model_request import NOTHING, ModelRequest
 from proxy.providers.openai import chat
-from proxy.providers.shape import NOTHING, ModelRequest, Outgoing, Route, Target, Traits
+from proxy.providers.outgoing import Outgoing
+from proxy.providers.targets import Target
+from proxy.providers.traits import Traits
 
 ROUTE = Route(chat.CHAT)
 MINI = "gpt-4o-mini"

@@ -12,7 +12,8 @@ from proxy.bill import raw_facts
 from proxy.errors import Dialect, UnpricedModel
 from proxy.prices import Prices
 from proxy.providers.compatible import custom_provider
-from proxy.providers.shape import Listing, Metered, Target
+from proxy.providers.metered import Metered
+from proxy.providers.targets import Listing, Target
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MODEL = "openai/gpt-oss-120b"

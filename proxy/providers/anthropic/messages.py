@@ -10,9 +10,13 @@ from proxy.errors import Dialect, Malformed, UnpricedFeature
 from proxy.headers import check_betas
 from proxy.providers.anthropic import checks
 from proxy.providers.anthropic.stream import MessageMeter, meter_answer
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.fingerprints import facts_of
+from proxy.providers.metered import Basis, Metered, StreamMeter
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.parsing import flag, has_escapes, parse_object, required_word, table, whole_number, word
-from proxy.providers.shape import Basis, Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
+from proxy.providers.targets import Target
 
 DIALECT = Dialect.ANTHROPIC
 MESSAGES = Endpoint("messages", DIALECT, "POST", "/v1/messages", "/v1/messages")

@@ -7,7 +7,9 @@ from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
 from proxy.providers.answers import error_text, object_in, text_in
 from proxy.providers.anthropic.usage import merge
-from proxy.providers.shape import Basis, JsonObject, Metered, ModelRequest
+from proxy.providers.metered import Basis, Metered
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.parsing import JsonObject
 from proxy.providers.usage import UsageUnreadable, read_usage
 
 # Inside a JSON string every quote is escaped, so none of these can be text of the answer.

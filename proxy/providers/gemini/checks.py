@@ -6,8 +6,7 @@ from proxy.bounds import Hidden, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.gemini.fields import canonical, check_known, listed
 from proxy.providers.gemini.parts import LEVELS, Parts
-from proxy.providers.parsing import whole_number, word
-from proxy.providers.shape import JsonObject
+from proxy.providers.parsing import JsonObject, whole_number, word
 
 CHOICES_MAX = 8
 

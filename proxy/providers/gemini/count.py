@@ -4,19 +4,15 @@ from collections.abc import Mapping
 
 import orjson
 
+from proxy.providers.endpoints import Route
 from proxy.providers.fingerprints import facts_of
 from proxy.providers.gemini.fields import spelling
 from proxy.providers.gemini.manners import methods, path_of
+from proxy.providers.metered import Basis, Metered, StreamMeter
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.parsing import parse_object, table
-from proxy.providers.shape import (
-    Basis,
-    Metered,
-    ModelRequest,
-    Outgoing,
-    Route,
-    StreamMeter,
-    Target,
-)
+from proxy.providers.targets import Target
 
 COUNT = methods("count_content_tokens", "countTokens", priced=False)
 ENDPOINTS = COUNT

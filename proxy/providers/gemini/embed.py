@@ -6,21 +6,16 @@ import orjson
 
 from proxy.bounds import Hidden, input_tokens
 from proxy.errors import Malformed, UnpricedFeature
+from proxy.providers.endpoints import Route
 from proxy.providers.fingerprints import facts_of
 from proxy.providers.gemini.fields import canonical, check_known, joined, listed, spelling
 from proxy.providers.gemini.manners import check_model, methods, path_of, with_model
 from proxy.providers.gemini.parts import Parts
-from proxy.providers.parsing import parse_object
-from proxy.providers.shape import (
-    Basis,
-    JsonObject,
-    Metered,
-    ModelRequest,
-    Outgoing,
-    Route,
-    StreamMeter,
-    Target,
-)
+from proxy.providers.metered import Basis, Metered, StreamMeter
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.outgoing import Outgoing
+from proxy.providers.parsing import JsonObject, parse_object
+from proxy.providers.targets import Target
 from proxy.providers.usage import UsageUnreadable, read_usage
 
 EMBED = methods("embed_content", "embedContent")

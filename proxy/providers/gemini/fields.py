@@ -5,7 +5,7 @@ from collections.abc import Set
 from typing import Any, TypeGuard
 
 from proxy.errors import Malformed, UnpricedFeature
-from proxy.providers.shape import JsonObject
+from proxy.providers.parsing import JsonObject
 
 _UNDERSCORE = re.compile(r"(?<=.)_([a-z0-9])")
 

@@ -5,24 +5,18 @@ from collections.abc import Mapping
 import orjson
 
 from proxy.bounds import input_tokens
+from proxy.providers.endpoints import Route
 from proxy.providers.fingerprints import facts_of
 from proxy.providers.gemini import checks
 from proxy.providers.gemini.fields import camel, spelling
 from proxy.providers.gemini.manners import check_model, form_of, methods, path_of, with_model
 from proxy.providers.gemini.stream import ContentMeter, meter_answer
 from proxy.providers.gemini.vision import image_tokens
-from proxy.providers.parsing import parse_object
-from proxy.providers.shape import (
-    EVENT_STREAM,
-    JSON_ARRAY,
-    JsonObject,
-    Metered,
-    ModelRequest,
-    Outgoing,
-    Route,
-    StreamMeter,
-    Target,
-)
+from proxy.providers.metered import Metered, StreamMeter
+from proxy.providers.model_request import EVENT_STREAM, JSON_ARRAY, ModelRequest
+from proxy.providers.outgoing import Outgoing
+from proxy.providers.parsing import JsonObject, parse_object
+from proxy.providers.targets import Target
 
 GENERATE = methods("generate_content", "generateContent")
 STREAM = methods("stream_generate_content", "streamGenerateContent")

@@ -6,7 +6,10 @@ from urllib.parse import parse_qsl
 import orjson
 
 from proxy.errors import Dialect, Malformed
-from proxy.providers.shape import Endpoint, JsonObject, ModelRequest, Target
+from proxy.providers.endpoints import Endpoint
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.parsing import JsonObject
+from proxy.providers.targets import Target
 
 DIALECT = Dialect.GEMINI
 VERSIONS = ("v1beta", "v1")

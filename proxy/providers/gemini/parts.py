@@ -8,8 +8,7 @@ from proxy.bounds import Image, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers import pictures
 from proxy.providers.gemini.fields import canonical, check_known, joined, listed
-from proxy.providers.parsing import required_word, word
-from proxy.providers.shape import JsonObject
+from proxy.providers.parsing import JsonObject, required_word, word
 
 # Bounded by their bytes; every other kind of part names something that we cannot see, or that is not text.
 _HARMLESS = frozenset({"text", "thought", "thoughtSignature", "mediaResolution", "partMetadata"})

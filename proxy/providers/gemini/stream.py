@@ -9,7 +9,9 @@ from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
 from proxy.providers.answers import error_text, object_in, text_in
 from proxy.providers.gemini.array import Elements
-from proxy.providers.shape import JSON_ARRAY, Basis, JsonObject, Metered, ModelRequest
+from proxy.providers.metered import Basis, Metered
+from proxy.providers.model_request import JSON_ARRAY, ModelRequest
+from proxy.providers.parsing import JsonObject
 from proxy.providers.usage import UsageUnreadable, read_usage
 
 # Inside a JSON string every quote is escaped, so none of these can be text of the answer.

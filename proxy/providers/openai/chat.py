@@ -7,12 +7,16 @@ import orjson
 from proxy.bounds import input_tokens
 from proxy.errors import Dialect, Malformed
 from proxy.headers import check_betas
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.fingerprints import facts_of
+from proxy.providers.metered import Metered, StreamMeter
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai import chat_checks as checks
 from proxy.providers.openai.chat_stream import ChatMeter, meter_answer
 from proxy.providers.openai.vision import image_tokens
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.parsing import flag, parse_object, required_word, table, word
-from proxy.providers.shape import Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
+from proxy.providers.targets import Target
 
 CHAT = Endpoint("chat", Dialect.OPENAI, "POST", "/v1/chat/completions", "/chat/completions")
 ENDPOINTS = (CHAT,)

@@ -5,6 +5,7 @@ from typing import Any
 
 from proxy.bounds import CAP_MAX, Hidden, Image, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai.vision import image_of_url
 from proxy.providers.parsing import (
     are_objects,
@@ -16,7 +17,7 @@ from proxy.providers.parsing import (
     whole_number,
     word,
 )
-from proxy.providers.shape import ModelRequest, Target
+from proxy.providers.targets import Target
 
 CHOICES_MAX = 8
 

@@ -8,12 +8,16 @@ import orjson
 from proxy.bounds import Hidden, input_tokens
 from proxy.errors import Dialect, Malformed, UnboundedCall
 from proxy.headers import check_betas
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.fingerprints import facts_of_prompt
+from proxy.providers.metered import Metered, StreamMeter
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai import chat_checks as checks
 from proxy.providers.openai.chat_stream import ChatMeter, meter_answer
 from proxy.providers.openai.fields import check_json, check_unknown, texts_or_tokens
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.parsing import flag, parse_object, required_word, table, whole_number, word
-from proxy.providers.shape import Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
+from proxy.providers.targets import Target
 
 COMPLETIONS = Endpoint("completions", Dialect.OPENAI, "POST", "/v1/completions", "/completions")
 ENDPOINTS = (COMPLETIONS,)

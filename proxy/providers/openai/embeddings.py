@@ -7,12 +7,16 @@ import orjson
 from proxy.bounds import Hidden, input_tokens
 from proxy.errors import Dialect, Malformed
 from proxy.headers import check_betas
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.fingerprints import facts_of_prompt
+from proxy.providers.metered import Metered, StreamMeter
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai.chat_checks import check_refused
 from proxy.providers.openai.fields import check_json, check_unknown, texts_or_tokens
 from proxy.providers.openai.objects import NoStream, meter_object
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.parsing import parse_object, required_word, whole_number, word
-from proxy.providers.shape import Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
+from proxy.providers.targets import Target
 
 EMBEDDINGS = Endpoint("embeddings", Dialect.OPENAI, "POST", "/v1/embeddings", "/embeddings")
 ENDPOINTS = (EMBEDDINGS,)

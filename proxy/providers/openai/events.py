@@ -4,8 +4,9 @@ import re
 
 from proxy.providers import sse
 from proxy.providers.answers import error_text
+from proxy.providers.metered import Metered
 from proxy.providers.openai.objects import metered_of
-from proxy.providers.shape import JsonObject, Metered
+from proxy.providers.parsing import JsonObject
 
 # Inside a JSON string every quote is escaped, so neither can be part of an image or a text.
 _MARKERS = re.compile(rb'"usage"\s*:|"type"\s*:\s*"error"|"error"\s*:\s*\{')

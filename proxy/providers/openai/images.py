@@ -11,24 +11,18 @@ from proxy.bounds import Hidden, input_tokens, nfkc_growth
 from proxy.errors import Dialect, Malformed, UnboundedCall
 from proxy.headers import check_betas
 from proxy.providers import pictures
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.fingerprints import facts_of_prompt
+from proxy.providers.metered import Metered, StreamMeter
+from proxy.providers.model_request import CallFacts, ModelRequest
 from proxy.providers.multipart import Form, is_form, read_form
 from proxy.providers.openai import image_checks as checks
 from proxy.providers.openai.events import EventMeter
 from proxy.providers.openai.fields import check_json, flag_in
 from proxy.providers.openai.objects import meter_object
-from proxy.providers.parsing import objects, parse_object, required_word, table, word
-from proxy.providers.shape import (
-    CallFacts,
-    Endpoint,
-    JsonObject,
-    Metered,
-    ModelRequest,
-    Outgoing,
-    Route,
-    StreamMeter,
-    Target,
-)
+from proxy.providers.outgoing import Outgoing
+from proxy.providers.parsing import JsonObject, objects, parse_object, required_word, table, word
+from proxy.providers.targets import Target
 
 GENERATIONS = Endpoint(
     "image_generations", Dialect.OPENAI, "POST", "/v1/images/generations", "/images/generations", kept=False

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from proxy.errors import Dialect
-from proxy.providers.shape import Endpoint
+from proxy.providers.endpoints import Endpoint
 
 DIALECT = Dialect.OPENAI
 MODELS = Endpoint("models", DIALECT, "GET", "/v1/models", "/models", priced=False)

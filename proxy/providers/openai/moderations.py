@@ -6,10 +6,14 @@ import orjson
 
 from proxy.errors import Dialect, Malformed, UnpricedFeature
 from proxy.headers import check_betas
+from proxy.providers.endpoints import Endpoint, Route
+from proxy.providers.metered import Metered, StreamMeter
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai.fields import check_json, check_unknown
 from proxy.providers.openai.objects import NoStream
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.parsing import parse_object, word
-from proxy.providers.shape import Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
+from proxy.providers.targets import Target
 
 MODERATIONS = Endpoint(
     "moderations", Dialect.OPENAI, "POST", "/v1/moderations", "/moderations", priced=False, kept=False

@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.pricing import Circumstances
 from proxy.providers.answers import object_in, text_in
-from proxy.providers.shape import Basis, Metered
+from proxy.providers.metered import Basis, Metered
 from proxy.providers.usage import UsageUnreadable, ignored_cost, read_usage
 
 

@@ -9,14 +9,18 @@ import orjson
 from proxy.bounds import input_tokens
 from proxy.errors import Dialect
 from proxy.headers import check_betas
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.fingerprints import facts_of
+from proxy.providers.metered import Basis, Metered, StreamMeter
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai import responses_checks as checks
 from proxy.providers.openai.chat_checks import asks_long_cache, check_refused, pin_tier, tier_of
 from proxy.providers.openai.responses_items import hidden_input, items_of, named_items, system_contents
 from proxy.providers.openai.responses_stream import ResponseMeter, meter_answer
 from proxy.providers.openai.vision import image_tokens
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.parsing import flag, parse_object, required_word, table, whole_number, word
-from proxy.providers.shape import Basis, Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
+from proxy.providers.targets import Target
 
 DIALECT = Dialect.OPENAI
 _PATH, _UPSTREAM = "/v1/responses", "/responses"

@@ -7,10 +7,14 @@ import orjson
 from agents.pricing import Bound, Usage
 from proxy.errors import Dialect, UnboundedCall, UnpricedFeature
 from proxy.headers import check_betas
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.fingerprints import facts_of_prompt
+from proxy.providers.metered import Basis, Metered, StreamMeter
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai.fields import check_json, check_unknown
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.parsing import parse_object, required_word
-from proxy.providers.shape import Basis, Endpoint, Metered, ModelRequest, Outgoing, Route, StreamMeter, Target
+from proxy.providers.targets import Target
 
 SPEECH = Endpoint("speech", Dialect.OPENAI, "POST", "/v1/audio/speech", "/audio/speech", kept=False)
 ENDPOINTS = (SPEECH,)

@@ -7,23 +7,17 @@ from agents.pricing import Bound, Usage
 from proxy.errors import BodyTooLarge, Dialect, Malformed, UnboundedCall, UnpricedFeature
 from proxy.headers import check_betas
 from proxy.providers.answers import object_in
+from proxy.providers.endpoints import Endpoint, Route
+from proxy.providers.metered import Basis, Metered, StreamMeter
+from proxy.providers.model_request import CallFacts, ModelRequest
 from proxy.providers.multipart import read_form
 from proxy.providers.openai.events import EventMeter
 from proxy.providers.openai.fields import check_unknown, flag_in
 from proxy.providers.openai.objects import metered_of
+from proxy.providers.outgoing import Outgoing
 from proxy.providers.parsing import required_word, word
-from proxy.providers.shape import (
-    Basis,
-    CallFacts,
-    Endpoint,
-    Metered,
-    ModelRequest,
-    Outgoing,
-    Route,
-    StreamMeter,
-    Target,
-)
 from proxy.providers.sounds import MS_PER_SECOND, duration_ms
+from proxy.providers.targets import Target
 
 TRANSCRIPTIONS = Endpoint(
     "transcriptions", Dialect.OPENAI, "POST", "/v1/audio/transcriptions", "/audio/transcriptions", kept=False

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.sandbox import (
     chat,
     completions,
@@ -15,7 +16,7 @@ from proxy.providers.sandbox import (
     speech,
     transcriptions,
 )
-from proxy.providers.shape import ModelRequest, Target
+from proxy.providers.targets import Target
 
 __all__ = ["SandboxAnswer", "answer"]
 

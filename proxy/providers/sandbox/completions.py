@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import orjson
 
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai.chat_checks import CHOICES_MAX
+from proxy.providers.parsing import JsonObject
 from proxy.providers.sandbox.words import CREATED_AT, Text, text_of
-from proxy.providers.shape import JsonObject, ModelRequest, Target
+from proxy.providers.targets import Target
 
 
 def chunks_of(request: ModelRequest, target: Target, sent: bytes) -> list[bytes]:

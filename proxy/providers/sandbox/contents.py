@@ -6,8 +6,10 @@ import orjson
 
 from proxy.providers.gemini.fields import canonical
 from proxy.providers.gemini.fields import listed as objects
+from proxy.providers.model_request import JSON_ARRAY, ModelRequest
+from proxy.providers.parsing import JsonObject
 from proxy.providers.sandbox.words import WORDS, Text, text_of
-from proxy.providers.shape import JSON_ARRAY, JsonObject, ModelRequest, Target
+from proxy.providers.targets import Target
 
 DIMENSIONS = 768
 DIMENSIONS_MAX = 3_072

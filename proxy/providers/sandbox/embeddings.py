@@ -8,9 +8,11 @@ from typing import Any
 
 import orjson
 
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai.embeddings import CALL_TOKENS_MAX, ITEM_TOKENS_MAX
+from proxy.providers.parsing import JsonObject
 from proxy.providers.sandbox.words import text_of
-from proxy.providers.shape import JsonObject, ModelRequest, Target
+from proxy.providers.targets import Target
 
 DIMENSIONS, DIMENSIONS_LARGE, DIMENSIONS_MAX = 1_536, 3_072, 4_096
 

@@ -2,9 +2,11 @@
 
 import orjson
 
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai.image_checks import PARTIAL_IMAGE_TOKENS, QUALITIES, SIZES
+from proxy.providers.parsing import JsonObject
 from proxy.providers.sandbox.words import BYTES_PER_TOKEN, CREATED_AT
-from proxy.providers.shape import JsonObject, ModelRequest, Target
+from proxy.providers.targets import Target
 
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 SHOWN_TOKENS = 194  # an image of 1,024 pixels square, as one tile

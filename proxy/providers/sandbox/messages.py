@@ -2,8 +2,10 @@
 
 import orjson
 
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.parsing import JsonObject
 from proxy.providers.sandbox.words import Text, text_of
-from proxy.providers.shape import JsonObject, ModelRequest, Target
+from proxy.providers.targets import Target
 
 
 def chunks_of(request: ModelRequest, target: Target, sent: bytes) -> list[bytes]:

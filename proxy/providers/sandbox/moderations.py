@@ -2,8 +2,10 @@
 
 import orjson
 
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.parsing import JsonObject
 from proxy.providers.sandbox.words import text_of
-from proxy.providers.shape import JsonObject, ModelRequest, Target
+from proxy.providers.targets import Target
 
 CATEGORIES = (
     "harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent", "self-harm",

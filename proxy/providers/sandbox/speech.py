@@ -4,7 +4,8 @@ import struct
 
 import orjson
 
-from proxy.providers.shape import ModelRequest, Target
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.targets import Target
 
 # A silent frame: MPEG 1, layer III, 128 kbit/s, 44.1 kHz; its 417 bytes play for 26 ms.
 FRAME = b"\xff\xfb\x90\x00" + bytes(413)

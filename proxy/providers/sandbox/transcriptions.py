@@ -2,9 +2,11 @@
 
 import orjson
 
+from proxy.providers.model_request import ModelRequest
+from proxy.providers.parsing import JsonObject
 from proxy.providers.sandbox.words import TEXT
-from proxy.providers.shape import JsonObject, ModelRequest, Target
 from proxy.providers.sounds import MS_PER_SECOND
+from proxy.providers.targets import Target
 
 PLAIN = frozenset({"text", "srt", "vtt"})
 

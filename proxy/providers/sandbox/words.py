@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from proxy.providers.shape import ModelRequest
+from proxy.providers.model_request import ModelRequest
 
 BYTES_PER_TOKEN = 4
 TEXT = (

@@ -15,10 +15,12 @@ from proxy.bounds import Image
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature, UnpricedModel, UnsupportedEndpoint
 from proxy.providers import targets
 from proxy.providers.compatible import custom_provider
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis, Metered
+from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai import chat
 from proxy.providers.price_limit import with_price_limit
-from proxy.providers.shape import Basis, Metered, ModelRequest, Route, Target
-from proxy.providers.targets import BUILT_IN, Provider
+from proxy.providers.targets import BUILT_IN, Provider, Target
 
 ROUTE = Route(chat.CHAT)
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)  # a Friday noon: off-peak at DeepSeek

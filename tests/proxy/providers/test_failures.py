@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.providers.failures import Charge, charge_of, was_unread
-from proxy.providers.shape import COMPATIBLE, Traits
+from proxy.providers.traits import COMPATIBLE, Traits
 
 NOTHING, INPUT, CEILING = Charge.NOTHING, Charge.INPUT, Charge.CEILING
 

@@ -7,9 +7,9 @@ import pytest
 
 from proxy.errors import Refusal
 from proxy.providers.anthropic import messages
+from proxy.providers.endpoints import Endpoint, Route
 from proxy.providers.gemini import generate
 from proxy.providers.openai import chat, completions, embeddings, images, moderations, speech
-from proxy.providers.shape import Endpoint, Route
 from tests.proxy.providers.anthropic.test_messages import PRICE_MOVERS as OF_MESSAGES
 from tests.proxy.providers.gemini.test_generate import PRICE_MOVERS as OF_CONTENT
 from tests.proxy.providers.openai.test_chat import PRICE_MOVERS as OF_CHAT

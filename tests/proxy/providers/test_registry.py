@@ -17,7 +17,7 @@ from proxy.providers.gemini import count, embed, generate
 from proxy.providers.gemini import manners as gemini
 from proxy.providers.openai import chat, responses
 from proxy.providers.openai import manners as openai
-from proxy.providers.shape import Target
+from proxy.providers.targets import Target
 
 BOTH = ("openai", "anthropic")
 BOOK = {("openai", "gpt-4o"), ("anthropic", "claude-opus-5-5"), ("openai", "shared"), ("openai", "ft:gpt-4o:org::id")}

@@ -7,6 +7,8 @@ import pytest
 from proxy.errors import Dialect
 from proxy.providers import sandbox, sounds
 from proxy.providers.anthropic import messages
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 from proxy.providers.openai import (
     chat,
     completions,
@@ -17,8 +19,7 @@ from proxy.providers.openai import (
     speech,
     transcriptions,
 )
-from proxy.providers.shape import Basis, Route, Target
-from proxy.providers.targets import BUILT_IN, OPENAI
+from proxy.providers.targets import BUILT_IN, OPENAI, Target
 from tests.proxy.providers.recordings import wav
 
 CASES = [(chat, chat.CHAT, "gpt-4o"), (messages, messages.MESSAGES, "claude-opus-5-5")]

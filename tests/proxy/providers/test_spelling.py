@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from proxy.errors import Malformed
+from proxy.providers.endpoints import Route
 from proxy.providers.openai import chat, completions, embeddings, image_checks, images, responses, transcriptions
-from proxy.providers.shape import Route
 from tests.proxy.providers.recordings import mp3
 
 HEAD = "multipart/form-data; boundary=b"

@@ -7,7 +7,9 @@ import pytest
 
 from proxy.errors import Malformed, Refusal, UnboundedCall, UnpricedFeature
 from proxy.providers.anthropic import messages
-from proxy.providers.shape import Basis, Route, Target
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
+from proxy.providers.targets import Target
 
 OPUS = Target("anthropic", "claude-opus-5-5")
 

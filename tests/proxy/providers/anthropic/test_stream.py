@@ -5,7 +5,8 @@ import pytest
 
 from agents.pricing import Usage
 from proxy.providers.anthropic import messages
-from proxy.providers.shape import Basis, Route
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 
 
 def event(kind, **facts):

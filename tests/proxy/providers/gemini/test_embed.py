@@ -5,8 +5,9 @@ import pytest
 
 from agents.pricing import Usage
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
+from proxy.providers.endpoints import Route
 from proxy.providers.gemini import count, embed
-from proxy.providers.shape import Basis, Route
+from proxy.providers.metered import Basis
 from proxy.providers.targets import GOOGLE
 from tests.proxy.providers.gemini.test_generate import picture
 

@@ -8,8 +8,9 @@ import pytest
 
 from proxy.errors import Malformed, Refusal, UnboundedCall, UnpricedFeature
 from proxy.providers import registry
+from proxy.providers.endpoints import Route
 from proxy.providers.gemini import generate
-from proxy.providers.shape import EVENT_STREAM, JSON_ARRAY, Route
+from proxy.providers.model_request import EVENT_STREAM, JSON_ARRAY
 from proxy.providers.targets import GOOGLE
 
 MODEL = "gemini-2.5-flash"

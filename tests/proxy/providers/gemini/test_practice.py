@@ -5,8 +5,9 @@ import pytest
 
 from proxy.errors import Dialect
 from proxy.providers import registry, sandbox
+from proxy.providers.endpoints import Route
 from proxy.providers.gemini import count, embed, generate
-from proxy.providers.shape import Basis, Route
+from proxy.providers.metered import Basis
 from proxy.providers.targets import GOOGLE
 
 CONTENT = {"role": "user", "parts": [{"text": "hi"}]}

@@ -4,9 +4,10 @@ import orjson
 import pytest
 
 from agents.pricing import Usage
+from proxy.providers.endpoints import Route
 from proxy.providers.gemini import generate
 from proxy.providers.gemini.array import Elements
-from proxy.providers.shape import Basis, Route
+from proxy.providers.metered import Basis
 
 TRAP = 'say "finishReason": "STOP" }]{[ \\ " and {"usageMetadata":{"promptTokenCount":9}} \u00e4'
 

@@ -6,8 +6,9 @@ import orjson
 import pytest
 
 from agents.pricing import Usage
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 from proxy.providers.openai import chat
-from proxy.providers.shape import Basis, Route
 
 HEAD = b'{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o-2024-08-06",'
 USAGE = b'{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}'

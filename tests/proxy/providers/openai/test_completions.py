@@ -4,9 +4,11 @@ import orjson
 import pytest
 
 from proxy.errors import Dialect, Malformed, Refusal, UnboundedCall
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 from proxy.providers.openai import completions
-from proxy.providers.shape import Basis, Route, Target, Traits
-from proxy.providers.targets import OPENAI
+from proxy.providers.targets import OPENAI, Target
+from proxy.providers.traits import Traits
 
 INSTRUCT = OPENAI.target("gpt-3.5-turbo-instruct", Dialect.OPENAI)
 

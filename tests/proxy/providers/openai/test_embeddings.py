@@ -4,9 +4,11 @@ import orjson
 import pytest
 
 from proxy.errors import Dialect, Malformed, Refusal
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 from proxy.providers.openai import embeddings
-from proxy.providers.shape import Basis, Route, Target, Traits
-from proxy.providers.targets import GOOGLE, OPENAI
+from proxy.providers.targets import GOOGLE, OPENAI, Target
+from proxy.providers.traits import Traits
 
 SMALL = OPENAI.target("text-embedding-3-small", Dialect.OPENAI)
 

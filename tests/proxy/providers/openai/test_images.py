@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from proxy.errors import Dialect, Malformed, Refusal, UnboundedCall, UnpricedFeature
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 from proxy.providers.multipart import read_form
 from proxy.providers.openai import images
-from proxy.providers.shape import Basis, Route, Target
-from proxy.providers.targets import OPENAI
+from proxy.providers.targets import OPENAI, Target
 
 
 def png(width=512, height=512, padding=100):

@@ -4,9 +4,9 @@ import orjson
 import pytest
 
 from proxy.errors import Dialect, Malformed, UnpricedFeature
+from proxy.providers.endpoints import Route
 from proxy.providers.openai import moderations
-from proxy.providers.shape import Route, Target
-from proxy.providers.targets import OPENAI
+from proxy.providers.targets import OPENAI, Target
 
 
 def read(**fields):

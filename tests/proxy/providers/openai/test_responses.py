@@ -4,9 +4,9 @@ import orjson
 import pytest
 
 from proxy.errors import Dialect, Malformed, Refusal, UnboundedCall, UnpricedFeature
+from proxy.providers.endpoints import Route
 from proxy.providers.openai import responses
-from proxy.providers.shape import Route, Target
-from proxy.providers.targets import OPENAI
+from proxy.providers.targets import OPENAI, Target
 from tests.proxy.providers.openai.test_chat import png
 
 GPT = OPENAI.target("gpt-4o", Dialect.OPENAI)

@@ -4,8 +4,9 @@ import orjson
 import pytest
 
 from agents.pricing import Usage
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 from proxy.providers.openai import responses
-from proxy.providers.shape import Basis, Route
 
 USAGE = {
     "input_tokens": 40,

@@ -4,9 +4,10 @@ import orjson
 import pytest
 
 from proxy.errors import Dialect, Malformed, Refusal, UnboundedCall, UnpricedFeature
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 from proxy.providers.openai import speech
-from proxy.providers.shape import Basis, Route, Target
-from proxy.providers.targets import OPENAI
+from proxy.providers.targets import OPENAI, Target
 
 TTS = OPENAI.target("tts-1", Dialect.OPENAI)
 

@@ -8,9 +8,9 @@ from tiktoken.model import encoding_name_for_model
 
 from proxy.bounds import NODE_TOKENS
 from proxy.counter import count_tokens
+from proxy.providers.endpoints import Route
 from proxy.providers.openai import chat
 from proxy.providers.openai.texts import PART_TOKENS, texts_of
-from proxy.providers.shape import Route
 from tests.fakes import counting
 from tests.proxy.providers.openai.test_chat import png
 

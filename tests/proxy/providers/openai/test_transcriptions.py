@@ -7,10 +7,11 @@ import pytest
 from agents.pricebook import current_book
 from agents.pricing import Circumstances, Usage, cost_pico
 from proxy.errors import BodyTooLarge, Dialect, Malformed, Refusal, UnboundedCall, UnpricedFeature
+from proxy.providers.endpoints import Route
+from proxy.providers.metered import Basis
 from proxy.providers.multipart import read_form
 from proxy.providers.openai import transcriptions
-from proxy.providers.shape import Basis, Route, Target
-from proxy.providers.targets import OPENAI
+from proxy.providers.targets import OPENAI, Target
 from tests.proxy.providers.recordings import mp3, wav
 from tests.proxy.test_bounds import NOW
 
