@@ -7,7 +7,6 @@ usage it saw, at nothing where nothing can have been billed, and at the ceiling 
 import asyncio
 import logging
 from collections.abc import Mapping
-from http import HTTPStatus
 
 from agents.ledger.faults import fault
 from proxy.admission import Admission
@@ -19,7 +18,7 @@ from proxy.guards.cache import Keeper
 from proxy.planning import Plan
 from proxy.process import PROVIDERS_PAGE, Process
 from proxy.providers import registry
-from proxy.providers.failures import Charge, charge_of, was_unread
+from proxy.providers.failures import Charge, ErrorCost, cost_of, rejects_key
 from proxy.providers.metered import Basis, Metered, StreamMeter
 from proxy.providers.model_request import JSON_ARRAY, ModelRequest
 from proxy.reply import Reply, cost_header
@@ -29,7 +28,6 @@ from proxy.upstream import CutOff, NothingSent, UpstreamFailed
 logger = logging.getLogger(__name__)
 
 ANSWER_BYTES_MAX = 64 * 2**20
-KEY_REJECTED = frozenset({401, 403})
 CUT_HINT = "It was stopped while this call ran; what the provider may bill for the call is charged."
 
 
@@ -56,7 +54,7 @@ async def forward_free(process: Process, plan: Plan, client_headers: Mapping[str
     try:
         async with await ProviderRequest(process, plan, client_headers).send() as answer:
             body = await answer.read_all(ANSWER_BYTES_MAX)
-            if _rejects_our_key(plan, answer.status, body):
+            if _is_our_key(plan) and rejects_key(plan.target.traits, answer.status, body):
                 raise _key_rejected(process, plan)
             return Reply(answer.status, headers_for_client(answer), body)
     except UpstreamFailed as failed:
@@ -134,31 +132,38 @@ class _Pump:
 
     async def _relay_refusal(self, answer: ProviderAnswer) -> None:
         """The provider's own error: as it is, but for one about our key."""
-        body, of_key = b"", _rejects_our_key(self._plan, answer.status)
-        charge = charge_of(self._plan.target.traits, answer.status)
-        reason = f"provider_{answer.status}"
-        if charge is Charge.CEILING:
-            self._bill.charge_ceiling(reason)
+        cost, body = self._cost_of(answer.status), b""
+        if cost.charge is Charge.CEILING:
+            self._book(cost)  # nothing that it says can change that, so nothing waits for it
         try:
-            if not of_key:
+            if not cost.blames_our_key:
                 body = await answer.read_all(ANSWER_BYTES_MAX)
-                of_key = _rejects_our_key(self._plan, answer.status, body)
+                cost = self._cost_of(answer.status, body)
         except CutOff as failed:
             raise failure(failed, self._plan, self._process.limits.time_outs) from failed
         finally:
-            if charge is Charge.INPUT and was_unread(body):
-                charge = Charge.NOTHING
-            if charge is Charge.INPUT:
-                self._bill.charge_input(reason)
-            elif charge is Charge.NOTHING:
-                self._bill.void("provider_key_rejected" if of_key else reason)
-        if of_key:
+            # Also where a stop ends the reading: what the status alone proves is booked.
+            if not self._bill.ended:
+                self._book(cost)
+        if cost.blames_our_key:
             raise _key_rejected(self._process, self._plan)
         headers = headers_for_client(answer)
-        if charge is not Charge.NOTHING:
+        if cost.charge is not Charge.NOTHING:
             # Another try would be charged again.
             headers = [pair for pair in headers if pair[0] != b"x-should-retry"] + [(b"x-should-retry", b"false")]
         self._answer(Reply(answer.status, headers, body))
+
+    def _cost_of(self, status: int, body: bytes | None = None) -> ErrorCost:
+        return cost_of(self._plan.target.traits, status, body, is_our_key=_is_our_key(self._plan))
+
+    def _book(self, cost: ErrorCost) -> None:
+        match cost.charge:
+            case Charge.NOTHING:
+                self._bill.void(cost.reason)
+            case Charge.INPUT:
+                self._bill.charge_input(cost.reason)
+            case Charge.CEILING:
+                self._bill.charge_ceiling(cost.reason)
 
     async def _relay_whole(self, answer: ProviderAnswer) -> None:
         try:
@@ -256,17 +261,9 @@ class _Pump:
             self._head.set_exception(refusal)
 
 
-def _rejects_our_key(plan: Plan, status: int, body: bytes = b"") -> bool:
-    """Whether the provider turned the stored key away; about a key of their own callers hear the provider's words.
-
-    body: of the answer, where some say it with a 400; empty as long as it is not read.
-    """
-    if plan.caller.own_key is not None:
-        return False
-    bad_key, moderates = plan.target.traits.bad_key, plan.target.traits.moderates
-    if moderates and status == HTTPStatus.FORBIDDEN:
-        return False
-    return status in KEY_REJECTED or (status == HTTPStatus.BAD_REQUEST and bool(bad_key) and bad_key in body)
+def _is_our_key(plan: Plan) -> bool:
+    """Whether the provider is shown the stored key; about a key of their own callers hear the provider's words."""
+    return plan.caller.own_key is None
 
 
 def _key_rejected(process: Process, plan: Plan) -> UpstreamKeyRejected:
