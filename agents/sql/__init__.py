@@ -27,6 +27,7 @@ NAMES = (
     "ledger_counting",
     "ledger_balances_of",
     "ledger_row_of",
+    "ledger_further_row",
     "ledger_correct",
     "ledger_keep_conflict",
     "ledger_settle_batch",

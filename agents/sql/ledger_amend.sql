@@ -16,24 +16,9 @@ BEGIN
     PERFORM ledger_lock(locked);
     -- Endings and corrections of this call hold its balances too, so what is read now stays.
     t := ledger_clock();
-    fix := first;
-    fix.seq := 1 + (SELECT max(seq) FROM call WHERE call_id = p_call);
+    fix := ledger_further_row(first, 'amended', t);
     fix.cost_pico := p_cost_pico - (SELECT sum(cost_pico) FROM call WHERE call_id = p_call);
     fix.balance_ids := ledger_counting(first);
-    fix.ended_at := t;
-    fix.status := 'corrected';
-    fix.reason := 'amended';
-    fix.basis := 'none';
-    fix.held_pico := 0;
-    fix.tokens := 0;
-    fix.counted := 0;
-    fix.input_tokens := 0;
-    fix.cache_read_tokens := 0;
-    fix.cache_write_tokens := 0;
-    fix.cache_write_long_tokens := 0;
-    fix.output_tokens := 0;
-    fix.reasoning_tokens := 0;
-    fix.pricing := NULL;
     fix.facts := p_facts || jsonb_build_object('from_pico', p_cost_pico - fix.cost_pico, 'to_pico', p_cost_pico);
     INSERT INTO call SELECT fix.*;
     PERFORM ledger_move(ARRAY(SELECT ROW(b, 0, 0, 0, fix.cost_pico, 0, 0)::ledger_delta

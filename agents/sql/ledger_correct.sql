@@ -2,13 +2,8 @@
 CREATE FUNCTION ledger_correct(p_first call, p_ending ledger_ending, p_at timestamptz) RETURNS call
     LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    fix call := p_first;
+    fix call := ledger_further_row(p_first, 'late_settle', p_at);
 BEGIN
-    fix.seq := 1 + (SELECT max(seq) FROM call WHERE call_id = p_first.call_id);
-    fix.ended_at := p_at;
-    fix.status := 'corrected';
-    fix.reason := 'late_settle';
-    fix.held_pico := 0;
     fix.balance_ids := ledger_counting(p_first);
     fix.cost_pico := p_ending.cost_pico - p_first.cost_pico;
     fix.tokens := p_ending.tokens - p_first.tokens;
