@@ -1,7 +1,7 @@
 -- A further row of the book about a call that has ended: of the same call, counted on the same balances, and so far it
 -- says and moves nothing. Its author fills in what it is for, and writes it.
 CREATE FUNCTION ledger_further_row(p_first call, p_reason text, p_at timestamptz) RETURNS call
-    LANGUAGE plpgsql STABLE AS $$
+    LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     row_ call := p_first;
 BEGIN
