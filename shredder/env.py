@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
 
 from shredder.embedded.errors import CannotStart
-from shredder.embedded.home import home_folder, servers_are_embedded
+from shredder.embedded.home import home_folder, recorded_site, servers_are_embedded
 from shredder.embedded.state import State, load_state
 
 env = Env()
@@ -73,10 +73,17 @@ def state() -> State:
 
 def site_url() -> str:
     """The address that people and clients use, without a slash at its end; a running `up` knows its own."""
-    given = env.str("SITE_URL", "")
+    return known_site_url() or "http://127.0.0.1:8000"
+
+
+def known_site_url() -> str | None:
+    """The address that the operator gave, or that a running `up` wrote down; None where we know of none."""
+    given = str(env.str("SITE_URL", ""))
     with contextlib.suppress(OSError):
-        given = given or (home_folder() / "run" / "site").read_text().strip()
-    address = urlsplit(given or "http://127.0.0.1:8000")
+        given = given or recorded_site(home_folder()).read_text().strip()
+    if not given:
+        return None
+    address = urlsplit(given)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise ImproperlyConfigured(f"SITE_URL must be an address like https://shredder.example.com, not {given!r}")
     return f"{address.scheme}://{address.netloc}"

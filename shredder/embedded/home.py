@@ -16,6 +16,11 @@ def home_folder() -> Path:
     return Path(os.environ.get("SHREDDER_HOME") or CHECKOUT / "var").absolute()
 
 
+def recorded_site(home: Path) -> Path:
+    """Where `up` keeps its site's address while it runs; one that was killed leaves it, and its pages serve on."""
+    return home / "run" / "site"
+
+
 def make_home(home: Path) -> None:
     """Create the data folder; root's must let the servers' user pass through to its own folder."""
     if home.is_dir():

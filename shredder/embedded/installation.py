@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shredder.embedded.errors import CannotStart
-from shredder.embedded.home import CHECKOUT, home_folder, servers_are_embedded, sole_owner
+from shredder.embedded.home import CHECKOUT, home_folder, recorded_site, servers_are_embedded, sole_owner
 from shredder.embedded.programs import clear_leftover_programs, task_programs, web_programs
 from shredder.embedded.servers import prepare_servers
 from shredder.embedded.supervisor import Interrupted, Service, Supervisor, say
@@ -61,7 +61,8 @@ def _start(plan: Plan, home: Path, supervisor: Supervisor, listener: socket.sock
         postgres, valkey = prepare_servers(home)
         supervisor.start([[postgres], [valkey]], seconds_max=SERVERS_SECONDS_MAX)
     port = listener.getsockname()[1]
-    _announce_address(plan.host, port, home)
+    _announce_address(plan.host, port)
+    _record_address(home, cleanup)
     manage = [sys.executable, str(CHECKOUT / "manage.py")]
     say("up", "bringing the database up to date")
     supervisor.run_once("migrate", [*manage, "migrate", "--no-input", "--verbosity", "0"])
@@ -72,9 +73,6 @@ def _start(plan: Plan, home: Path, supervisor: Supervisor, listener: socket.sock
     groups: list[Sequence[Service]] = [[beat], [worker], web_programs(home, listener, plan.workers)]
     supervisor.start(groups, seconds_max=PROGRAMS_SECONDS_MAX)
     _wait_until_calls_can_be_served(listener)
-    site = home / "run" / "site"
-    cleanup.callback(site.unlink, missing_ok=True)
-    site.write_text(os.environ["SITE_URL"])
     print(f"ready http://{_bracketed(plan.host)}:{port}", flush=True)  # noqa: T201
 
 
@@ -100,7 +98,7 @@ def _stop(supervisor: Supervisor) -> None:
     supervisor.stop()
 
 
-def _announce_address(host: str, port: int, home: Path) -> None:
+def _announce_address(host: str, port: int) -> None:
     """Tell our processes the address that people use, unless the operator has."""
     if not os.environ.get("SITE_URL"):
         visible = "127.0.0.1" if host in WILDCARDS else _bracketed(host)
@@ -108,6 +106,13 @@ def _announce_address(host: str, port: int, home: Path) -> None:
         if host in WILDCARDS:
             # Reached under names that we cannot know; a production address would be in SITE_URL.
             os.environ.setdefault("SHREDDER_ALLOWED_HOSTS", "*")
+
+
+def _record_address(home: Path, cleanup: ExitStack) -> None:
+    """Tell commands of other terminals, too: at once, since they find the database before the pages answer."""
+    site = recorded_site(home)
+    cleanup.callback(site.unlink, missing_ok=True)
+    site.write_text(os.environ["SITE_URL"])
 
 
 def _wait_until_calls_can_be_served(listener: socket.socket) -> None:

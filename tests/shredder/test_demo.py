@@ -1,7 +1,11 @@
 """The demonstration: a month that the ledger itself could have written."""
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -18,6 +22,8 @@ from agents.pricing import Circumstances, Usage
 from agents.reports.overview import overview
 from alerts.models import Alert, Delivery
 from alerts.raising import raise_alerts
+from shredder.embedded.home import CHECKOUT
+from shredder.management.commands.demo import NOTHING_RUNS
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -105,3 +111,45 @@ def test_it_leaves_other_peoples_accounts_alone() -> None:
     with pytest.raises(CommandError, match="another organisation"):
         call_command("demo", "--email", alice.user.email, stdout=StringIO())
     assert alice.user.memberships.count() == 1
+
+
+def test_it_names_the_address_that_up_has_taken(
+    demo: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHREDDER_HOME", str(tmp_path))
+    monkeypatch.delenv("SITE_URL", raising=False)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/site").write_text("http://127.0.0.1:8791")
+    assert "Sign in at http://127.0.0.1:8791/accounts/login/\n" in _printed()
+    monkeypatch.setenv("SITE_URL", "https://shredder.example.com/")
+    assert "Sign in at https://shredder.example.com/accounts/login/\n" in _printed()
+
+
+def test_it_says_when_nothing_runs_and_invents_no_address(
+    demo: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As beside a database of the operator's own, which answers without us."""
+    monkeypatch.setenv("SHREDDER_HOME", str(tmp_path))
+    monkeypatch.delenv("SITE_URL", raising=False)
+    printed = _printed()
+    assert NOTHING_RUNS in printed
+    assert "http://" not in printed
+    assert "demo@example.com" in printed
+
+
+def _printed() -> str:
+    out = StringIO()
+    call_command("demo", stdout=out)
+    return out.getvalue()
+
+
+def test_without_a_database_it_is_one_line_not_a_traceback(tmp_path: Path) -> None:
+    ours = {"DATABASE_URL", "REDIS_URL", "SITE_URL", "SHREDDER_TEST_HOME"}
+    alone = {name: value for name, value in os.environ.items() if name not in ours}
+    alone |= {"SHREDDER_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "shredder.settings"}
+    answer = subprocess.run(
+        [sys.executable, "manage.py", "demo"], cwd=CHECKOUT, env=alone, capture_output=True, text=True, timeout=60
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("CommandError: the database does not answer as it should; is ./dev up running? (")
+    assert len(answer.stderr.splitlines()) == 1

@@ -95,6 +95,8 @@ def test_up_refuses_recovers_and_stops(home: Path) -> None:
     up = Up(home, "--port", "0")
     assert up.answers("/") == 200
     assert (home / "run/site").read_text() == f"http://127.0.0.1:{up.port}"
+    # Known to other commands before the first page answers: `demo` may be run meanwhile.
+    assert (home / "run/site").stat().st_mtime_ns < (home / "run/web-1.pid").stat().st_mtime_ns
 
     code, words = refusal(home, "--port", "0")
     assert (code, words) == (1, f"up: already running on {home} (process {up.process.pid})\n")

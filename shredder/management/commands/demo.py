@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from allauth.account.models import EmailAddress
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseError
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -20,8 +20,10 @@ from agents.ledger import partitions
 from agents.models import Balance, Budget, Call, CallStatus
 from alerts.models import Alert, Delivery, DeliveryState
 from alerts.thresholds import reached, refusal_means_used_up
+from shredder.env import known_site_url
 
 EMAIL = "demo@example.com"
+NOTHING_RUNS = "Nothing runs here now: start ./dev up, then sign in at the address that it prints after “ready”."
 
 
 class Command(BaseCommand):
@@ -34,13 +36,22 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write it once; a second run only sets a password, and leaves the books alone."""
+        try:
+            self._tell(options)
+        except DatabaseError as error:
+            reason = str(error).splitlines()[0]
+            raise CommandError(f"the database does not answer as it should; is ./dev up running? ({reason})") from None
+
+    def _tell(self, options: dict[str, Any]) -> None:
         password = options["password"] or secrets.token_urlsafe(9)
         owner = _owner(options["email"].strip().lower(), password)
         if existing_demo(owner) is not None:
             self.stdout.write("The demonstration is there already; its owner has a new password.")
         else:
             self._write(owner, options["time_zone"])
-        self.stdout.write(f"Sign in at {settings.SITE_URL}{reverse('account_login')}")
+        # Asked last: `up` may have come and gone while the month was written.
+        site = known_site_url()
+        self.stdout.write(f"Sign in at {site}{reverse('account_login')}" if site else NOTHING_RUNS)
         self.stdout.write(f"  e-mail    {owner.email}")
         self.stdout.write(f"  password  {password}")
 
