@@ -199,14 +199,17 @@ def pause(agent: Agent, by: User | None) -> None:
     _switch(agent, by, "agent.paused", {"paused_at": timezone.now()})
 
 
+@transaction.atomic
 def resume(agent: Agent, by: User | None) -> None:
-    """Admit calls again, also those of an agent that a rule against loops had blocked."""
-    with transaction.atomic():
-        _switch(agent, by, "agent.resumed", {"paused_at": None, "stopped_at": None})
-        if agent.blocked_until is not None:
-            Agent.objects.filter(pk=agent.pk).update(blocked_until=None, blocked_rule="")
-            touch_agent(agent.pk)
-            agent.refresh_from_db()
+    """Admit calls again, also those of an agent that a rule against loops had blocked; leaves one entry for both."""
+    was_paused = _switch(agent, by, "agent.resumed", {"paused_at": None, "stopped_at": None})
+    if agent.blocked_until is None:
+        return
+    if not was_paused and agent.blocked_until > timezone.now():
+        _audit(agent.organization, by, "agent.resumed", agent.name, {"rule": agent.blocked_rule})
+    Agent.objects.filter(pk=agent.pk).update(blocked_until=None, blocked_rule="")
+    touch_agent(agent.pk)
+    agent.refresh_from_db()
 
 
 @transaction.atomic
@@ -274,8 +277,8 @@ def touch_organization(organization_id: UUID) -> None:
 
 
 @transaction.atomic
-def _switch(agent: Agent, by: User | None, action: str, change: dict[str, Any]) -> None:
-    """Change an agent's state, once: a second click changes nothing and leaves no entry."""
+def _switch(agent: Agent, by: User | None, action: str, change: dict[str, Any]) -> bool:
+    """Change an agent's state, once: a second click changes nothing and leaves no entry. Return whether it changed."""
     _stand_still(agent.organization_id, [])
     field, value = next(iter(change.items()))
     was = {f"{field}__isnull": value is not None}
@@ -283,6 +286,7 @@ def _switch(agent: Agent, by: User | None, action: str, change: dict[str, Any]) 
     if rows == 1:
         _audit(agent.organization, by, action, agent.name, {})
     agent.refresh_from_db()
+    return rows == 1
 
 
 def _stand_still(organization_id: UUID, budget_ids: Iterable[int]) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum
 
 from accounts.models import Organization
-from agents.models import Agent, Budget, Scope, Unit, Window
+from agents.models import Agent, Budget, GuardRule, Scope, Unit, Window
 from agents.money import usd_display
 from agents.reports.budget_list import used_up
 from agents.reports.days import day_of, day_period
@@ -35,6 +35,14 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class LoopBlock:
+    """What holds an agent's calls back beside budgets and people: the rule that tripped, and when that ends."""
+
+    words: str
+    until_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """An agent and its day."""
 
@@ -44,6 +52,7 @@ class Standing:
     refusals: Refusals
     resets_at: datetime
     other_used_up: bool = False  # a hard budget beside the daily one, the agent's or the organisation's
+    loop_block: LoopBlock | None = None
 
     @property
     def limit_pico(self) -> int | None:
@@ -93,8 +102,11 @@ class Standing:
         return State.WARNED if percent >= _WARN_PERCENT else State.OK
 
     def _is_blocked(self) -> bool:
-        """Nothing is left, or a call was refused today with most of the budget spent (as alerts count it)."""
-        if self.other_used_up:
+        """A rule against loops holds calls back, nothing is left, or a call was refused with most of it spent.
+
+        The last is counted as alerts count it.
+        """
+        if self.loop_block is not None or self.other_used_up:
             return True
         limit_pico = self.limit_pico
         if limit_pico is None:
@@ -115,6 +127,13 @@ def standing(organization: Organization, agent: Agent, at: datetime) -> Standing
     return _standings(organization, [agent], at)[0]
 
 
+def loop_block(agent: Agent, at: datetime) -> LoopBlock | None:
+    """The block that holds at that moment; at its end calls pass again, as the proxy has it."""
+    if agent.blocked_until is None or agent.blocked_until <= at:
+        return None
+    return LoopBlock(GuardRule(agent.blocked_rule).label, agent.blocked_until)
+
+
 def daily_budget(agent: Agent) -> Budget | None:
     """The agent's dollar budget per day."""
     return agent.budgets.filter(
@@ -133,7 +152,11 @@ def _standings(organization: Organization, agents: list[Agent], at: datetime) ->
     for agent in agents:
         window, refused = windows.get(agent.id, WindowSpend()), refusals.get(agent.id, Refusals())
         over = None in empty or agent.id in empty
-        stands.append(Standing(agent, budgets.get(agent.id), window, refused, window.end_at or midnight, over))
+        stands.append(
+            Standing(
+                agent, budgets.get(agent.id), window, refused, window.end_at or midnight, over, loop_block(agent, at)
+            )
+        )  # fmt: skip
     return stands
 
 
