@@ -221,8 +221,12 @@ def stop_now(agent: Agent, by: User | None) -> None:
 
 @transaction.atomic
 def stop_all(organization: Organization, by: User | None) -> int:
-    """Stop every current agent of an organisation at once; returns how many were not stopped before."""
+    """Stop every current agent of an organisation at once, and let its calls create no others.
+
+    Returns how many were not stopped before.
+    """
     _stand_still(organization.pk, [])
+    _forbid_new_agents(organization, by)
     going = Agent.objects.for_org(organization).current().filter(stopped_at=None)
     names = list(going.order_by("name").values_list("name", flat=True))
     going.update(**_stopped(), policy_version=F("policy_version") + 1)
@@ -232,6 +236,14 @@ def stop_all(organization: Organization, by: User | None) -> int:
         _audit(organization, by, "agent.stopped", name, {})
     announce(Stop("organization", organization.pk))
     return len(names)
+
+
+def _forbid_new_agents(organization: Organization, by: User | None) -> None:
+    """Refuse calls whose agent does not exist, else a program would go on under new ids."""
+    # Whoever creates an agent has this lock: it is there by now and is stopped, or it comes later and is refused.
+    if Organization.objects.select_for_update(no_key=True).get(pk=organization.pk).allows_new_agents:
+        Organization.objects.filter(pk=organization.pk).update(allows_new_agents=False)
+        _audit(organization, by, "organization.new_agents_stopped", organization.name, {"from": "yes", "to": "no"})
 
 
 def announce(stop: Stop) -> None:

@@ -17,10 +17,11 @@ def overview(request: OrgRequest) -> HttpResponse:
     """Spend, holds and refusals of the organisation; asks again by itself and then gets only the living part."""
     now = timezone.now()
     shown = reports.overview(request.org, now)
+    goes_on = any(standing.agent.stopped_at is None for standing in shown.standings)
     context = {
         "overview": shown,
         "may_change": request.membership.may_change,
-        "may_stop": any(standing.agent.stopped_at is None for standing in shown.standings),
+        "may_stop": goes_on or request.org.allows_new_agents,
         "now": now,
     }
     return page(request, "agents/overview.html", context, fragment="overview-live")

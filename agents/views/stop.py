@@ -13,6 +13,8 @@ from agents.models import Agent
 from agents.views.agent_detail import agent_of
 from agents.views.pages import page
 
+_NO_MORE = " Calls create no new agents until an admin allows it again under Settings → Organisation keys."
+
 
 @require_POST
 @changer_required
@@ -29,9 +31,10 @@ def agent_stop(request: OrgRequest, agent_id: UUID) -> HttpResponse:
 def stop_all(request: OrgRequest) -> HttpResponse:
     """Ask, then stop every agent of the organisation."""
     if request.method == "POST":
+        no_more = _NO_MORE if request.org.allows_new_agents else ""
         count = budgets.stop_all(request.org, by=request.user)
         told = f"All agents are stopped, {count} of them now" if count else "All agents were stopped already"
-        messages.warning(request, f"{told}: calls are refused, and what was running is cut off.")
+        messages.warning(request, f"{told}: calls are refused, and what was running is cut off.{no_more}")
         return redirect("agents:overview")
     context = {"agents": Agent.objects.for_org(request.org).current().filter(stopped_at=None).order_by("name")}
     return page(request, "agents/stop_all.html", context)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, Organization
 from agents import budgets
 from agents.audit import audit
 from agents.ledger import BudgetRefused, CallEnd, Ledger, Stale
@@ -131,6 +131,20 @@ def test_stopping_all_takes_every_agent_of_the_organisation_at_once(house: House
     charlie.connection.close()
 
 
+def test_stopping_all_lets_calls_create_no_agents_and_says_so_once(house: House) -> None:
+    """B5: with an entry of its own, also where every agent was stopped already; nobody else's setting is touched."""
+    charlie = House()
+    Organization.objects.update(allows_new_agents=True)
+    for count in (1, 0, 0):
+        assert budgets.stop_all(house.organization, None) == count
+    allowed = Organization.objects.filter(allows_new_agents=True).values_list("pk", flat=True)
+    assert list(allowed) == [charlie.organization.pk]
+    (entry,) = AuditEntry.objects.filter(action="organization.new_agents_stopped")
+    assert (entry.organization_id, entry.target) == (house.organization.pk, "Acme")
+    assert entry.details == {"from": "yes", "to": "no"}
+    charlie.connection.close()
+
+
 def test_stopping_all_again_changes_nothing_and_leaves_no_entry(house: House) -> None:
     budgets.stop_all(house.organization, None)
     house.agent.refresh_from_db()
@@ -141,11 +155,13 @@ def test_stopping_all_again_changes_nothing_and_leaves_no_entry(house: House) ->
 
 
 def test_a_stop_of_all_that_fails_stops_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    Organization.objects.update(allows_new_agents=True)
     monkeypatch.setattr(budgets, "announce", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         budgets.stop_all(house.organization, None)
     house.agent.refresh_from_db()
     assert house.agent.stopped_at is None
+    assert Organization.objects.get(pk=house.organization.pk).allows_new_agents
     assert entries(house) == ["agent.created"]
 
 

@@ -1,11 +1,14 @@
 """Agents that their first call makes (W6 b, W7): only where allowed, held by a hard limit, so many a day, and once."""
 
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from queue import SimpleQueue
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import Organization
 from agents import budgets, created_agents
@@ -156,6 +159,70 @@ def test_first_calls_at_once_make_each_agent_once_and_no_more_than_the_day_allow
     expected = min(3, len(set(slugs)))
     assert made.count() == Budget.objects.filter(agent__in=made).count() == expected
     assert set(answers) - {"too_many"} == {str(agent.id) for agent in made}
+
+
+def begun_beside[T](pool: ThreadPoolExecutor, work: Callable[[], T]) -> Future[T]:
+    """Work on a connection of its own that waits, by now, for the transaction that is open here."""
+    started: SimpleQueue[int] = SimpleQueue()
+
+    def connected() -> T:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                started.put(cursor.fetchone()[0])
+            return work()
+        finally:
+            connection.close()
+
+    working, deadline = pool.submit(connected), time.monotonic() + 5
+    pid = started.get(timeout=5)
+    with connection.cursor() as cursor:
+        while cursor.execute("SELECT pg_backend_pid() = ANY (pg_blocking_pids(%s))", [pid]).fetchone() != (True,):
+            assert not working.done(), "it waited for nobody"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    return working
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_agent_that_is_being_created_when_all_are_stopped_is_stopped_too() -> None:
+    """B5: the call was first, and the stop waits for what it makes."""
+    alice = cast.alice()
+    organization = open_house(alice)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            agent = named(organization)
+            stopping = begun_beside(pool, lambda: budgets.stop_all(alice.organization, alice.user))
+        assert stopping.result(timeout=5) == 2
+    agent.refresh_from_db()
+    assert agent.stopped_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_agent_is_created_while_all_are_being_stopped_or_after() -> None:
+    """B5: a loop goes on under no new id. The call saw that it might create one, and waited for the stop."""
+    alice = cast.alice()
+    organization = open_house(alice)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            budgets.stop_all(alice.organization, alice.user)
+            calling = begun_beside(pool, lambda: problem(organization))
+        assert calling.result(timeout=5) == "not_allowed"
+    organization.refresh_from_db()
+    assert problem(organization) == "not_allowed"
+    assert named(organization, "support-triage") == alice.agent, "which the stop took"
+    assert named(open_house(alice)).stopped_at is None, "somebody allowed it again"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stop_of_all_takes_back_what_somebody_allows_at_that_moment() -> None:
+    alice = cast.alice()
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            organization = open_house(alice, limit_pico=None)
+            stopping = begun_beside(pool, lambda: budgets.stop_all(alice.organization, alice.user))
+        assert stopping.result(timeout=5) == 1
+    assert problem(organization) == "not_allowed"
 
 
 def test_a_change_of_the_terms_is_audited_once() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, Organization
 from agents import budgets
 from agents.models import Agent
 from tests import cast
@@ -76,6 +76,24 @@ def test_pressing_it_again_says_so_and_is_written_once() -> None:
     assert "All agents of Acme Robotics are stopped already" in client.get(STOP_ALL).content.decode()
     assert "All agents were stopped already" in client.post(STOP_ALL, follow=True).content.decode()
     assert AuditEntry.objects.filter(action="organization.stopped").count() == 1
+
+
+def test_stopping_all_says_that_calls_create_no_agents_any_more_and_where_that_is_switched_on_again() -> None:
+    """Only where they might have; the page of organisation keys shows that it is off."""
+    alice = cast.alice()
+    client, said = browser(alice), "Calls create no new agents"
+    client.post(f"/agents/{alice.agent.id}/stop/")
+    assert not any(said in client.get(address).content.decode() for address in ("/overview/", STOP_ALL))
+    assert said not in client.post(STOP_ALL, follow=True).content.decode()
+    Organization.objects.filter(pk=alice.organization.pk).update(allows_new_agents=True)
+    for address in ("/overview/", STOP_ALL):
+        assert said in client.get(address).content.decode(), "there is something left to stop"
+    assert "To switch it on again" not in client.get("/settings/keys/").content.decode()
+    answer = client.post(STOP_ALL, follow=True).content.decode()
+    assert f"{said} until an admin allows it again under Settings → Organisation keys." in answer
+    keys = client.get("/settings/keys/").content.decode()
+    assert '<option value="no" selected>' in keys
+    assert "To switch it on again, choose “Create the agent” and save." in keys
 
 
 def test_a_member_may_stop() -> None:

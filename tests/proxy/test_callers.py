@@ -301,6 +301,22 @@ def test_what_the_provider_says_of_a_callers_own_key_is_passed_on_and_costs_noth
     assert OWN_KEY not in on.server.log.read_text()
 
 
+def test_a_program_cannot_go_on_under_new_ids_once_all_agents_are_stopped(
+    on: Stage, organization_key: tuple[OrganizationKey, str]
+) -> None:
+    """B5: the very next call with an id that nobody knows is refused and makes no agent."""
+    named = {"authorization": f"Bearer {organization_key[1]}", "x-awx-agent-id": "looping-1"}
+    assert call(on, named).status_code == 200
+    budgets.stop_all(on.alice.organization, on.alice.user)
+    stopped, unknown = call(on, named), call(on, named | {"x-awx-agent-id": "looping-2"})
+    created_agents.change_terms(on.alice.organization, CreationTerms(True, 500, 2 * PICO_PER_USD), by=on.alice.user)
+    assert (stopped.status_code, reason(stopped)) == (403, "agent_paused")
+    assert (unknown.status_code, reason(unknown)) == (403, "agent_unknown")
+    assert "allow new agents under Settings → Organisation keys" in unknown.json()["error"]["awx"]["hint"]
+    assert on.fake.stats()["requests"] == 1
+    until_told(on, named | {"x-awx-agent-id": "looping-2"}, "")
+
+
 def test_a_test_key_beside_a_provider_key_stays_in_the_sandbox(on: Stage) -> None:
     answer = call(on, {"x-awx-key": on.charlie.test_key, "authorization": f"Bearer {PROVIDER_KEY}"})
     assert answer.status_code == 200
