@@ -74,12 +74,9 @@ async def admit(
             ask = _ask(call_id, plan, names, seconds_max)
             reservation = await ledger.reserve(ask, meanwhile=None if attempt else meanwhile)
         except BudgetRefused as refused:
-            narrower = await narrow(plan, refused.facts) if attempt == 0 else None
-            plan = narrower or plan
-            cap = _smaller_cap(plan, refused.facts)
-            if (cap is None and narrower is None) or attempt == SHRINKS_MAX:
+            plan, again = await after_refusal(plan, refused, attempt=attempt, narrow=narrow)
+            if not again:
                 raise refusal_of(plan, names, refused) from refused
-            plan = plan if cap is None else plan.with_cap(cap)
         except ledgers.LedgerAway as error:
             raise LedgerAway from error
         except ledgers.LedgerOverloaded as error:
@@ -89,6 +86,19 @@ async def admit(
         else:
             return Admission(call_id, plan, reservation)
     raise AssertionError("the last attempt returns or raises")
+
+
+async def after_refusal(plan: Plan, refused: BudgetRefused, *, attempt: int, narrow: Narrow) -> tuple[Plan, bool]:
+    """The plan that the refused one may be narrowed to, and whether it is to be asked for again.
+
+    attempt: how many were refused before.
+    """
+    counted = await narrow(plan, refused.facts) if attempt == 0 else None
+    plan = counted or plan
+    cap = _smaller_cap(plan, refused.facts)
+    if (cap is None and counted is None) or attempt == SHRINKS_MAX:
+        return plan, False
+    return plan if cap is None else plan.with_cap(cap), True
 
 
 def start_of(plan: Plan, names: Names) -> CallStart:

@@ -1,32 +1,35 @@
 """POST /v1/estimate: what a request could cost at most, and whether it would be admitted now; nothing is reserved."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from agents.ledger import BudgetFacts, BudgetRefused
+from agents.callers import Caller
 from agents.money import usd_exact
 from proxy import allowance, chains, narrowing, planning
-from proxy.admission import SHRINKING_UNITS, caps_of, refusal_of
+from proxy.call import REFUSAL_FRESH_SECONDS
 from proxy.errors import AgentPaused, Dialect, Malformed, Refusal
 from proxy.errors.render import message
 from proxy.incoming import Incoming
-from proxy.names import Names, missing_meters, named_budgets, read_names
-from proxy.planning import Plan
+from proxy.names import missing_meters, named_budgets, read_names
 from proxy.process import Process
 from proxy.providers import registry
 from proxy.providers.endpoints import Route
 from proxy.providers.parsing import parse_object
 from proxy.reply import Reply
 from proxy.selfservice.answers import budget_object, caller_of, json_reply
+from proxy.selfservice.verdict import verdict_on
 
 _PATHS = {Dialect.ANTHROPIC: "/v1/messages", Dialect.OPENAI: "/v1/chat/completions"}
 _RESPONSES = "/v1/responses"
 
 
 async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
-    """Read, bound and price as for a call; raises the refusals that need no budget."""
-    caller = caller_of(incoming)
+    """Read, bound and price as for a call, then decide as its admission would; raises what needs no budget.
+
+    Rates are not asked, since asking counts: calls and tokens per minute, pacing, loops, retries.
+    """
+    caller = await _current(process, incoming)
     body = await incoming.body()
     route = _route_of(incoming, body)
     request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
@@ -42,7 +45,9 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
     plan = await narrowing.within_limits(process, plan)
     named = named_budgets(names, caller, plan.priced_model)
     balances = await process.ledger.balances_of(named, caller.practice)
-    refusal = _refusal(plan, names, balances)
+    refusal: Refusal | None = AgentPaused(agent=caller.agent_name) if caller.paused else None
+    if refusal is None:
+        plan, refusal = await verdict_on(plan, names, balances, narrow=partial(narrowing.narrow, process))
     return json_reply(
         {
             "agent": caller.agent_slug,
@@ -56,6 +61,20 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
             "budgets": [budget_object(facts, caller) for facts in balances],
         }
     )
+
+
+async def _current(process: Process, incoming: Incoming) -> Caller:
+    """Who asks, under the policy that the ledger would hold its call to: what was changed a moment ago counts."""
+    caller = caller_of(incoming)
+    if caller.paused:
+        caller = await process.keys.caller(incoming.claim, fresh_seconds=REFUSAL_FRESH_SECONDS)
+    elif not await process.ledger.is_current(
+        incoming.call_id, organization_id=caller.organization_id, agent_id=caller.agent_id,
+        organization_version=caller.organization_version, agent_version=caller.agent_version,
+    ):  # fmt: skip
+        caller = await process.keys.reloaded(incoming.claim, caller)
+    incoming.caller = caller
+    return caller
 
 
 def _route_of(incoming: Incoming, body: bytes) -> Route:
@@ -75,22 +94,6 @@ def _path_of(dialect: Dialect, body: bytes) -> str:
         if "input" in said and "messages" not in said:
             return _RESPONSES
     return _PATHS[dialect]
-
-
-def _refusal(plan: Plan, names: Names, balances: list[BudgetFacts]) -> Refusal | None:
-    """What would refuse it, by the budgets as they stand and the limits that the call brings."""
-    if plan.caller.paused:
-        return AgentPaused(agent=plan.caller.agent_name)
-    caps = dict(caps_of(plan.caller, names))
-    for facts in balances:
-        own = facts.limit if facts.mode == "hard" else None
-        cap = caps.get(facts.budget_id)
-        limit = min((one for one in (own, cap) if one is not None), default=None)
-        asked = plan.least.most_of(facts.unit) if facts.unit in SHRINKING_UNITS else 1
-        if limit is not None and facts.spent + facts.held + asked > limit:
-            refused = BudgetRefused(replace(facts, limit=limit), asked, by_cap=limit == cap)
-            return refusal_of(plan, names, refused)
-    return None
 
 
 def _refusal_object(refusal: Refusal | None) -> dict[str, Any] | None:
