@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, Organization
 from agents.budget_terms import BadBudget, BudgetTerms, check_limit, check_thresholds
 from agents.ledger.stops import ANNOUNCE, CHANNEL, Stop
+from agents.loop_blocks import loop_blocks
 from agents.models import Agent, Balance, Budget, Mode, Scope, Unit, Window
 
 if TYPE_CHECKING:
@@ -202,11 +203,13 @@ def pause(agent: Agent, by: User | None) -> None:
 @transaction.atomic
 def resume(agent: Agent, by: User | None) -> None:
     """Admit calls again, also those of an agent that a rule against loops had blocked; leaves one entry for both."""
+    # Read before anything moves the policy's version, which ends what the proxy blocked.
+    block = loop_blocks([agent], timezone.now()).get(agent.pk)
     was_paused = _switch(agent, by, "agent.resumed", {"paused_at": None, "stopped_at": None})
-    if agent.blocked_until is None:
+    if block is None and agent.blocked_until is None:
         return
-    if not was_paused and agent.blocked_until > timezone.now():
-        _audit(agent.organization, by, "agent.resumed", agent.name, {"rule": agent.blocked_rule})
+    if block is not None and not was_paused:
+        _audit(agent.organization, by, "agent.resumed", agent.name, {"rule": block.rule.value})
     Agent.objects.filter(pk=agent.pk).update(blocked_until=None, blocked_rule="")
     touch_agent(agent.pk)
     agent.refresh_from_db()

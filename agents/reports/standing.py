@@ -5,7 +5,8 @@ from datetime import datetime
 from enum import Enum
 
 from accounts.models import Organization
-from agents.models import Agent, Budget, GuardRule, Scope, Unit, Window
+from agents.loop_blocks import LoopBlock, loop_blocks
+from agents.models import Agent, Budget, Scope, Unit, Window
 from agents.money import usd_display
 from agents.reports.budget_list import used_up
 from agents.reports.days import day_of, day_period
@@ -32,14 +33,6 @@ class State(Enum):
     @property
     def tone(self) -> str:
         return self.value[1]
-
-
-@dataclass(frozen=True, slots=True)
-class LoopBlock:
-    """What holds an agent's calls back beside budgets and people: the rule that tripped, and when that ends."""
-
-    words: str
-    until_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +120,6 @@ def standing(organization: Organization, agent: Agent, at: datetime) -> Standing
     return _standings(organization, [agent], at)[0]
 
 
-def loop_block(agent: Agent, at: datetime) -> LoopBlock | None:
-    """The block that holds at that moment; at its end calls pass again, as the proxy has it."""
-    if agent.blocked_until is None or agent.blocked_until <= at:
-        return None
-    return LoopBlock(GuardRule(agent.blocked_rule).label, agent.blocked_until)
-
-
 def daily_budget(agent: Agent) -> Budget | None:
     """The agent's dollar budget per day."""
     return agent.budgets.filter(
@@ -145,7 +131,7 @@ def _standings(organization: Organization, agents: list[Agent], at: datetime) ->
     budgets = _daily_budgets(organization, agents)
     windows = agents_today(organization, at)
     refusals = refusals_today(organization, at)
-    empty = used_up(organization, at)
+    empty, blocks = used_up(organization, at), loop_blocks(agents, at)
     zone = organization.time_zone
     midnight = day_period(day_of(at, zone), zone).end_at
     stands = []
@@ -154,7 +140,7 @@ def _standings(organization: Organization, agents: list[Agent], at: datetime) ->
         over = None in empty or agent.id in empty
         stands.append(
             Standing(
-                agent, budgets.get(agent.id), window, refused, window.end_at or midnight, over, loop_block(agent, at)
+                agent, budgets.get(agent.id), window, refused, window.end_at or midnight, over, blocks.get(agent.id)
             )
         )  # fmt: skip
     return stands

@@ -9,6 +9,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 
 from agents.callers import Caller
+from agents.loop_blocks import POLICY_VERSION
 from agents.models import GuardEvent, GuardRule, RuleMode
 from proxy.guards.memory import Memory
 
@@ -49,7 +50,8 @@ class EventWriter:
             return
         event = GuardEvent(
             organization_id=caller.organization_id, agent_id=caller.agent_id, rule=rule, mode=RuleMode.BLOCK,
-            session=session, episode_at=episode_at, until_at=until, facts=facts,
+            session=session, episode_at=episode_at, until_at=until,
+            facts=facts | {POLICY_VERSION: caller.agent_version},
         )  # fmt: skip
         self._bridge.submit(self._write, event)
 

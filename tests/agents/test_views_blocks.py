@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from agents import budgets
-from agents.models import Agent, GuardRule
+from agents.models import Agent, GuardEvent, GuardRule, RuleMode
 from agents.reports.standing import State, standing
 from tests import cast
 from tests.agents.pages_house import browser
@@ -26,6 +26,16 @@ def block(person: cast.Person, minutes: float = 45) -> datetime:
     Agent.objects.filter(id=person.agent.id).update(blocked_until=until, blocked_rule=GuardRule.WINDOWS)
     person.agent.refresh_from_db()
     return until
+
+
+def trip(person: cast.Person, rule: GuardRule, minutes: float = 45, *, version: int = 0) -> datetime:
+    """Leave a person's agent as the proxy's own guards do, under the policy as it is or another; returns the end."""
+    now = timezone.now()
+    GuardEvent.objects.create(
+        organization=person.organization, agent=person.agent, rule=rule, mode=RuleMode.BLOCK, episode_at=now,
+        until_at=now + timedelta(minutes=minutes), facts={"policy_version": version or person.agent.policy_version},
+    )  # fmt: skip
+    return now + timedelta(minutes=minutes)
 
 
 def until_words(until: datetime) -> str:
@@ -139,3 +149,35 @@ def test_of_an_agent_that_is_paused_as_well_one_button_ends_both() -> None:
     agent = Agent.objects.get(id=alice.agent.id)
     assert (agent.paused_at, agent.blocked_until, agent.blocked_rule) == (None, None, "")
     assert len(entries("agent.resumed")) == 1
+
+
+@pytest.mark.parametrize("rule", [GuardRule.REPEAT, GuardRule.BUSY])
+def test_a_block_of_the_proxys_own_is_shown_and_ended_by_the_same_button(rule: GuardRule) -> None:
+    alice = cast.alice(time_zone=ZONE)
+    until, version = trip(alice, rule), alice.agent.policy_version
+    for page in pages(alice, alice).values():
+        assert until_words(until) in page
+        assert rule.label.lower() in page.lower()
+    browser(alice).post(f"/agents/{alice.agent.id}/resume/")
+    assert Agent.objects.get(id=alice.agent.id).policy_version > version, "which ends it in each process"
+    (entry,) = entries("agent.resumed")
+    assert entry.details == {"rule": rule.value}
+    for page in pages(alice, alice).values():
+        assert "Blocked" not in page
+
+
+def test_what_is_no_block_any_more_or_none_by_a_loop_is_not_shown() -> None:
+    alice = cast.alice()
+    trip(alice, GuardRule.REPEAT, version=alice.agent.policy_version + 1)
+    trip(alice, GuardRule.BUSY, minutes=-1)
+    trip(alice, GuardRule.HELD_BACK)
+    trip(alice, GuardRule.RETRIES)
+    for page in pages(alice, alice).values():
+        assert "Blocked" not in page
+
+
+def test_of_two_blocks_the_one_that_ends_last_is_shown() -> None:
+    alice = cast.alice(time_zone=ZONE)
+    block(alice, minutes=10)
+    until = trip(alice, GuardRule.REPEAT, minutes=20)
+    assert until_words(until) in pages(alice, alice)["/agents/"]

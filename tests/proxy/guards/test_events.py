@@ -51,7 +51,7 @@ def test_a_loop_is_one_row_for_each_trip_and_a_hold_one_for_each_hour(people: ca
     ]
     (first,) = GuardEvent.objects.filter(rule="loop_repeat", episode_at=AT.replace(second=0))
     assert (first.organization_id, first.until_at, first.facts) == (
-        people.organization.id, AT + timedelta(minutes=5), {"count": 3},
+        people.organization.id, AT + timedelta(minutes=5), {"count": 3, "policy_version": caller.agent_version},
     )  # fmt: skip
 
 
