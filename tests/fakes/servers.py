@@ -76,10 +76,12 @@ class ProviderFake:
             self.process.stdout.close()
 
 
-def start_provider_fake(directory: Path, *, key: str | None = None) -> ProviderFake:
-    """Start a fake on a free port and wait until it answers. directory: for its bill file."""
+def start_provider_fake(
+    directory: Path, *, key: str | None = None, module: str = "tests.fakes.provider"
+) -> ProviderFake:
+    """Start a fake on a free port and wait until it answers. directory: for its bill file. module: another's name."""
     bill_path = directory / "provider-bill.jsonl"
-    command = [sys.executable, "-m", "tests.fakes.provider", "--port", "0", "--bill", str(bill_path)]
+    command = [sys.executable, "-m", module, "--port", "0", "--bill", str(bill_path)]
     command += ["--key", key] if key else []
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -91,9 +93,11 @@ def start_provider_fake(directory: Path, *, key: str | None = None) -> ProviderF
 
 
 @contextmanager
-def provider_fake(directory: Path, *, key: str | None = None) -> Iterator[ProviderFake]:
+def provider_fake(
+    directory: Path, *, key: str | None = None, module: str = "tests.fakes.provider"
+) -> Iterator[ProviderFake]:
     """A fake for the length of a block."""
-    fake = start_provider_fake(directory, key=key)
+    fake = start_provider_fake(directory, key=key, module=module)
     try:
         yield fake
     finally:
