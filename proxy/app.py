@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from accounts.ids import uuid7
 from proxy import call, selfservice, stored
-from proxy.channel import Send
+from proxy.channel import Channel, Send
 from proxy.errors import BodyTooLarge, BudgetRefusal, Overloaded, ProviderNotConnected, Refusal, UnpricedModel, render
 from proxy.incoming import ClientGone, Incoming, Receive, Scope
 from proxy.process import PROVIDERS_PAGE, Process, process_from_settings, rates_page
@@ -21,6 +22,8 @@ _FAULT_BODY = b'{"type":"error","error":{"type":"api_error","code":"internal_err
 )
 # Header of a stream: a front proxy must pass it on as it comes.
 _UNBUFFERED = (b"x-accel-buffering", b"no")
+
+LAST_WORDS_SECONDS = 1.0
 
 _process: Process | None = None
 
@@ -155,8 +158,23 @@ async def _send_stream(incoming: Incoming, send: Send, reply: Reply) -> None:
                 await send({"type": "http.response.body", "body": b""})
         if channel.stalled:
             logger.info("call %s: the client stopped reading", incoming.call_id)
+    except asyncio.CancelledError:
+        process.hurried = True
+        await _end_early(send, channel, pump)
+        raise
     finally:
         channel.close()
         watcher.cancel()
         if not pump.done():
             leave()
+
+
+async def _end_early(send: Send, channel: Channel, pump: asyncio.Task[None]) -> None:
+    """End a stream for which this process has no more time: its client hears why, if it reads that soon."""
+    pump.cancel()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WORDS_SECONDS):
+            while piece := await channel.get():
+                await channel.send(piece)
+            if not channel.broken:
+                await send({"type": "http.response.body", "body": b""})

@@ -13,7 +13,7 @@ from proxy.admission import Admission
 from proxy.bill import Bill
 from proxy.chains import Note
 from proxy.channel import Channel
-from proxy.errors import Refusal, UpstreamCut, UpstreamKeyRejected, render_array_error, render_stream_error
+from proxy.errors import Overloaded, Refusal, UpstreamCut, UpstreamKeyRejected, render_array_error, render_stream_error
 from proxy.guards.cache import Keeper
 from proxy.planning import Plan
 from proxy.process import PROVIDERS_PAGE, Process
@@ -28,6 +28,7 @@ from proxy.upstream import CutOff, NothingSent, UpstreamFailed
 logger = logging.getLogger(__name__)
 
 ANSWER_BYTES_MAX = 64 * 2**20
+STOP_HINT = "This process had to stop while the call ran; what the provider may bill for the call is charged."
 CUT_HINT = "It was stopped while this call ran; what the provider may bill for the call is charged."
 
 
@@ -80,6 +81,7 @@ class _Pump:
         self._bill = Bill(process.ledger, process.prices, admission)
         self._running = process.running.enter(admission.call_id, admission.plan.caller)
         self._stream: tuple[Channel, StreamMeter] | None = None
+        self._is_told = False  # that the stream ended early
 
     def stream(self) -> tuple[Channel, StreamMeter]:
         """What a stream needs, made when it is first asked for."""
@@ -226,9 +228,11 @@ class _Pump:
         It was cancelled by the drain's bound, by the end of this process, or by a stop of the agent or key.
         """
         metered, refusal = meter.finish(), self._running.refusal(CUT_HINT)
+        if refusal is None and not channel.abandoned:
+            refusal = Overloaded(hint=STOP_HINT)
         reason = self._running.cut_reason or ("drain_ended" if channel.abandoned else "stopped")
         self._bill.charge(metered, reason="" if metered.finished else reason)
-        return b"" if refusal is None or metered.finished else self._early_end(channel, refusal)
+        return b"" if refusal is None or metered.finished or self._is_told else self._early_end(channel, refusal)
 
     def _copy(self, seen: bytes) -> None:
         if self._keeper is not None:
@@ -242,6 +246,7 @@ class _Pump:
 
     def _early_end(self, channel: Channel, refusal: Refusal) -> bytes:
         """The event that ends a stream early, perhaps in the middle of a line; of no events, a broken connection."""
+        self._is_told = True
         if self._request.streams_any:
             channel.broken = True
             return b""

@@ -20,7 +20,7 @@ from agents.money import PICO_PER_USD
 from tests.fakes.servers import ProviderFake, provider_fake
 from tests.proxy.closing import close_books
 from tests.proxy.stage import Stage, Worker, stage
-from tests.proxy.stream_readers import BROKEN, TOLD, WHOLE, Reading
+from tests.proxy.stream_readers import TOLD, WHOLE, Reading
 from tests.servers import CHECKOUT
 
 PATH = "/v1/chat/completions"
@@ -147,8 +147,8 @@ def _each_ended_as_the_book_says(on: Stage, worker: Worker, streams: list[dict[s
     billed_pico = {line["request_id"]: int(Decimal(line["cost_usd"]) * PICO_PER_USD) for line in on.fake.bill()}
     by_usage_pico = {row.provider_request_id: row.cost_pico for row in rows if row.basis == "usage"}
     assert by_usage_pico.items() <= billed_pico.items()
-    booked = {str(row.call_id): (row.status, row.basis) for row in rows}
-    expected = {WHOLE: ("settled", "usage"), TOLD: ("settled", "worst_case"), BROKEN: ("settled", "worst_case")}
+    booked = {str(row.call_id): (row.status, row.basis, row.reason) for row in rows}
+    expected = {WHOLE: ("settled", "usage", ""), TOLD: ("settled", "worst_case", "stopped")}
     wrong = [one for one in streams if not one["in_order"] or booked[one["call_id"]] != expected.get(one["end"])]
     assert not wrong, wrong[:5]
 
