@@ -243,9 +243,8 @@ def stop_all(organization: Organization, by: User | None) -> int:
 
 def _forbid_new_agents(organization: Organization, by: User | None) -> None:
     """Refuse calls whose agent does not exist, else a program would go on under new ids."""
-    # Whoever creates an agent has this lock: it is there by now and is stopped, or it comes later and is refused.
-    if Organization.objects.select_for_update(no_key=True).get(pk=organization.pk).allows_new_agents:
-        Organization.objects.filter(pk=organization.pk).update(allows_new_agents=False)
+    # Whoever creates an agent locks the organisation, as we do: it is there by now and is stopped, or it is refused.
+    if Organization.objects.filter(pk=organization.pk, allows_new_agents=True).update(allows_new_agents=False):
         _audit(organization, by, "organization.new_agents_stopped", organization.name, {"from": "yes", "to": "no"})
 
 
@@ -305,7 +304,12 @@ def _switch(agent: Agent, by: User | None, action: str, change: dict[str, Any]) 
 
 
 def _stand_still(organization_id: UUID, budget_ids: Iterable[int]) -> None:
-    """Lock what every call of the organisation needs (ledger.md rule 4); calls wait until the transaction ends."""
+    """Lock what every call of the organisation needs (ledger.md rule 4); calls wait until the transaction ends.
+
+    Before it the organisation's row: `accounts.credentials` and whoever creates agents hold that first, and none may
+    wait in a ring.
+    """
+    Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
     with connection.cursor() as cursor:
         cursor.execute("SELECT ledger_stand_still(%s, %s::bigint[])", [organization_id, list(budget_ids)])
 

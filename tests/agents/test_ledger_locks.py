@@ -54,6 +54,18 @@ async def test_an_edit_waits_for_the_flush_before_it(house: House, ledger: Ledge
     await edit
 
 
+async def test_an_edit_does_not_wait_in_a_ring_with_one_that_began_at_the_organisation(house: House) -> None:
+    """As `accounts.credentials` does when a provider's own rates end with it."""
+    with house.transaction() as disconnect:
+        disconnect.execute("SELECT 1 FROM organization WHERE id = %s FOR NO KEY UPDATE", [house.organization.pk])
+        edit = asyncio.create_task(in_thread(budgets.touch_organization, house.organization.pk))
+        await asyncio.sleep(0.3)
+        assert not edit.done()
+        disconnect.execute("SELECT ledger_stand_still(%s, '{}')", [house.organization.pk])
+        disconnect.commit()
+    await edit
+
+
 async def test_processes_that_flush_the_same_rows_lose_nothing(house: House) -> None:
     """Four processes, eight balances, every call settled twice: no deadlock, no lost update, never over."""
     for unit, window in [("usd", "week"), ("usd", "month"), ("tokens", "day"), ("tokens", "total"), ("calls", "day")]:
