@@ -192,7 +192,7 @@ def test_the_overview_asks_as_often_for_one_agent_as_for_many() -> None:
         book_call(alice, agent=agent)
         refuse_call(alice, agent=agent)
     assert len(standings(alice.organization, timezone.now())) == 9
-    assert _query_count(alice) == few <= 13
+    assert _query_count(alice) == few <= 14
 
 
 def test_the_log_shows_a_call_at_its_corrected_cost() -> None:

@@ -143,7 +143,7 @@ def _printed() -> str:
     return out.getvalue()
 
 
-def test_without_a_database_it_is_one_line_not_a_traceback(tmp_path: Path) -> None:
+def test_without_a_database_it_is_a_sentence_not_a_traceback(tmp_path: Path) -> None:
     ours = {"DATABASE_URL", "REDIS_URL", "SITE_URL", "SHREDDER_TEST_HOME"}
     alone = {name: value for name, value in os.environ.items() if name not in ours}
     alone |= {"SHREDDER_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "shredder.settings"}
@@ -151,5 +151,6 @@ def test_without_a_database_it_is_one_line_not_a_traceback(tmp_path: Path) -> No
         [sys.executable, "manage.py", "demo"], cwd=CHECKOUT, env=alone, capture_output=True, text=True, timeout=60
     )
     assert answer.returncode == 1
-    assert answer.stderr.startswith("CommandError: the database does not answer as it should; is ./dev up running? (")
-    assert len(answer.stderr.splitlines()) == 1
+    last = answer.stderr.splitlines()[-1]  # before it the pool may log what it tried
+    assert last.startswith("CommandError: the database does not answer as it should; is ./dev up running? (")
+    assert "Traceback" not in answer.stderr
