@@ -174,7 +174,7 @@ def open_credential(credential: ProviderCredential) -> OpenCredential:
 
 def _stand_still(organization: Organization) -> None:
     """Let one change of an organisation's keys follow another; always the first lock, so that none waits in a ring."""
-    Organization.objects.select_for_update(no_key=True).get(id=organization.id)
+    Organization.locked(organization.id)
 
 
 def _place(credential: ProviderCredential, upstream: Upstream | None) -> None:

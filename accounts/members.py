@@ -24,7 +24,7 @@ def create_organization(name: str, *, owner: User, time_zone: str = "UTC") -> Or
 def change_organization(organization: Organization, *, name: str, time_zone: str, by: User) -> None:
     """Rename an organisation or move its day; running proxies notice through the policy version."""
     with transaction.atomic():
-        before = Organization.objects.select_for_update(no_key=True).get(id=organization.id)
+        before = Organization.locked(organization.id)
         changed = {"name": [before.name, name], "time_zone": [before.time_zone, time_zone]}
         changed = {field: values for field, values in changed.items() if values[0] != values[1]}
         if not changed:

@@ -54,7 +54,7 @@ def create_agent(
     daily_limit_pico: None for no limit of its own. maker: the key whose call named it, where no person made it.
     """
     # One agent at a time for each organisation, so that two of the same name get different slugs.
-    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    Organization.locked(organization.pk)
     agent = Agent.objects.create(
         organization=organization, name=name, slug=slug or _free_slug(organization, name), created_by=by,
         created_by_call=bool(maker),
@@ -210,8 +210,9 @@ def resume(agent: Agent, by: User | None) -> None:
         return
     if block is not None and not was_paused:
         _audit(agent.organization, by, "agent.resumed", agent.name, {"rule": block.rule.value})
-    Agent.objects.filter(pk=agent.pk).update(blocked_until=None, blocked_rule="")
-    touch_agent(agent.pk)
+    Agent.objects.filter(pk=agent.pk).update(
+        blocked_until=None, blocked_rule="", policy_version=F("policy_version") + 1
+    )
     agent.refresh_from_db()
 
 
@@ -304,12 +305,8 @@ def _switch(agent: Agent, by: User | None, action: str, change: dict[str, Any]) 
 
 
 def _stand_still(organization_id: UUID, budget_ids: Iterable[int]) -> None:
-    """Lock what every call of the organisation needs (ledger.md rule 4); calls wait until the transaction ends.
-
-    Before it the organisation's row: `accounts.credentials` and whoever creates agents hold that first, and none may
-    wait in a ring.
-    """
-    Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
+    """Lock what every call of the organisation needs (ledger.md rule 4); calls wait until the transaction ends."""
+    Organization.locked(organization_id)
     with connection.cursor() as cursor:
         cursor.execute("SELECT ledger_stand_still(%s, %s::bigint[])", [organization_id, list(budget_ids)])
 

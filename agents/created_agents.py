@@ -55,7 +55,7 @@ def agent_for(organization: Organization, slug: str, *, daily_pico: int | None, 
 def change_terms(organization: Organization, terms: CreationTerms, *, by: User) -> None:
     """Set when calls may make agents. Agents that are there already call as before, so no snapshot is touched."""
     with transaction.atomic():
-        before = terms_of(Organization.objects.select_for_update(no_key=True).get(pk=organization.pk))
+        before = terms_of(Organization.locked(organization.pk))
         if before == terms:
             return
         Organization.objects.filter(pk=organization.pk).update(
@@ -89,7 +89,7 @@ def _create(organization: Organization, slug: str, daily_pico: int | None, maker
         raise AgentRejected("not_allowed", slug)
     with transaction.atomic():
         # One at a time for each organisation: two calls that bring the same id make one agent, and none is uncounted.
-        organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+        organization = Organization.locked(organization.pk)
         known = _known(organization, slug)
         if known is not None:
             return known

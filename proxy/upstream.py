@@ -134,7 +134,7 @@ class Upstream:
         """Make a request ready to leave, of which nothing leaves yet; raises NothingSent for an impossible address."""
         try:
             return aiohttp.ClientRequest(
-                method, _url(url), headers=list(headers), data=body, skip_auto_headers=_NOT_OURS, loop=self._loop
+                method, _url(url), headers=headers, data=body, skip_auto_headers=_NOT_OURS, loop=self._loop
             )
         except (aiohttp.ClientError, ValueError) as error:
             raise NothingSent("connect_failed") from error

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import zoneinfo
 from typing import ClassVar
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -34,6 +37,14 @@ class Organization(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def locked(cls, organization_id: UUID) -> Organization:
+        """The organisation as it is now, and nobody else's to change until this transaction ends.
+
+        Whoever locks more than this locks this first, so that no two changes wait in a ring.
+        """
+        return cls.objects.select_for_update(no_key=True).get(pk=organization_id)
 
 
 class Role(models.TextChoices):

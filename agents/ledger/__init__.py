@@ -24,6 +24,7 @@ from agents.ledger.terms import (
     CallState,
     RefusalRow,
     SessionFacts,
+    limit_under,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "StoredAnswer",
     "TooManySubjects",
     "fault",
+    "limit_under",
 ]

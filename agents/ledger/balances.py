@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.ledger.groups import Group
 from agents.ledger.statement import Statement
-from agents.ledger.terms import Ask, BudgetFacts
+from agents.ledger.terms import Ask, BudgetFacts, limit_under
 from agents.ledger.wire import array, quoted
 
 if TYPE_CHECKING:
@@ -70,9 +70,8 @@ class OpenBalance:
         )
 
     def limit_under(self, cap: int | None) -> int | None:
-        """Return what an ask with a limit of its own may reach: the tighter of the two, where they refuse."""
-        limit = self.limit if self.mode == "hard" else None
-        return cap if limit is None else limit if cap is None else min(limit, cap)
+        """Return what an ask with a limit of its own may reach."""
+        return limit_under(self.limit, self.mode, cap)
 
     def asked(self, ask: Ask) -> int:
         """Return the ask's amount in this balance's unit."""

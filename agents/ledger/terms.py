@@ -92,6 +92,15 @@ class BudgetFacts:
         return None if self.limit is None else self.limit - self.spent - self.held
 
 
+def limit_under(limit: int | None, mode: str, cap: int | None) -> int | None:
+    """What may be reached under a budget's limit and one that the call brings: the tighter of those that refuse.
+
+    limit, cap: in the budget's unit, None where there is none; the limit of a budget that only alerts refuses nothing.
+    """
+    own = limit if mode == "hard" else None
+    return cap if own is None else own if cap is None else min(own, cap)
+
+
 @record(kw_only=True)
 class CallEnd:
     """What is known when a call ends: the cost in pico-dollars, the tokens by kind, how it went."""

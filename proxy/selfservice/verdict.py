@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agents.ledger import BudgetFacts, BudgetRefused, RefusalKind
+from agents.ledger import BudgetFacts, BudgetRefused, RefusalKind, limit_under
 from proxy.admission import SHRINKING_UNITS, SHRINKS_MAX, Narrow, after_refusal, caps_of, refusal_of
 from proxy.errors import Refusal
 from proxy.names import Names
@@ -38,8 +38,7 @@ def _refused(plan: Plan, balances: Sequence[BudgetFacts], caps: dict[int, int]) 
 
 def _refused_by(facts: BudgetFacts, plan: Plan, cap: int | None) -> BudgetRefused | None:
     """cap: the limit that the call brings for this budget; it holds also where the budget's own only alerts."""
-    own = facts.limit if facts.mode == "hard" else None
-    limit = min((one for one in (own, cap) if one is not None), default=None)
+    limit = limit_under(facts.limit, facts.mode, cap)
     asked = plan.most_of(facts.unit) if facts.unit in SHRINKING_UNITS else 1
     if limit is None or asked <= limit - facts.spent - facts.held:
         return None
