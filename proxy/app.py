@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from accounts.ids import uuid7
 from proxy import call, selfservice, stored
 from proxy.channel import Channel, Send
-from proxy.errors import BodyTooLarge, BudgetRefusal, Overloaded, ProviderNotConnected, Refusal, UnpricedModel, render
+from proxy.errors import (
+    BodyTooLarge,
+    BudgetRefusal,
+    Interrupted,
+    Overloaded,
+    ProviderNotConnected,
+    Refusal,
+    UnpricedModel,
+    render,
+)
 from proxy.incoming import ClientGone, Incoming, Receive, Scope
 from proxy.process import PROVIDERS_PAGE, Process, process_from_settings, rates_page
 from proxy.providers import registry
@@ -24,6 +33,7 @@ _FAULT_BODY = b'{"type":"error","error":{"type":"api_error","code":"internal_err
 _UNBUFFERED = (b"x-accel-buffering", b"no")
 
 LAST_WORDS_SECONDS = 1.0
+STOPPING_HINT = "This process is starting or stopping."
 
 _process: Process | None = None
 
@@ -56,10 +66,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     except ClientGone:
         return
     except asyncio.CancelledError:
-        # Only a server that has waited long enough for its clients cancels their requests.
-        if _process is not None:
-            _process.hurried = True
+        _hurry()
         raise
+
+
+def _hurry() -> None:
+    """Only a server that has waited long enough for its clients cancels their requests."""
+    if _process is not None:
+        _process.hurried = True
 
 
 async def _answer(incoming: Incoming, send: Send) -> None:
@@ -79,6 +93,10 @@ async def _reply(incoming: Incoming) -> Reply:
         return _refused(incoming, refusal)
     except ClientGone:
         raise
+    except asyncio.CancelledError:
+        # Who hears nothing asks again, and pays again: SDKs take a closed connection for a call that was not made.
+        _hurry()
+        return _refused(incoming, _stopped(incoming))
     except Exception:
         # The outermost edge: whatever was held stays with its pump or is given back by the ledger.
         logger.exception("call %s failed", incoming.call_id)
@@ -88,7 +106,7 @@ async def _reply(incoming: Incoming) -> Reply:
 async def _route(incoming: Incoming) -> Reply:
     process = _process
     if process is None or process.stopping:
-        raise Overloaded(hint="This process is starting or stopping.")
+        raise Overloaded(hint=STOPPING_HINT)
     if selfservice.is_ours(incoming.method, incoming.path):
         return await selfservice.handle(process, incoming)
     route = registry.find_route(
@@ -101,6 +119,13 @@ async def _route(incoming: Incoming) -> Reply:
     if route.endpoint.priced:
         return await call.handle_call(process, incoming, route)
     return await call.handle_free_call(process, incoming, route)
+
+
+def _stopped(incoming: Incoming) -> Refusal:
+    """What a client is told whose call this process has no more time for."""
+    if _process is not None and _process.running.knows(incoming.call_id):
+        return Interrupted()
+    return Overloaded(hint=STOPPING_HINT)
 
 
 def _refused(incoming: Incoming, refusal: Refusal) -> Reply:
@@ -159,7 +184,7 @@ async def _send_stream(incoming: Incoming, send: Send, reply: Reply) -> None:
         if channel.stalled:
             logger.info("call %s: the client stopped reading", incoming.call_id)
     except asyncio.CancelledError:
-        process.hurried = True
+        _hurry()
         await _end_early(send, channel, pump)
         raise
     finally:

@@ -13,7 +13,7 @@ from proxy.admission import Admission
 from proxy.bill import Bill
 from proxy.chains import Note
 from proxy.channel import Channel
-from proxy.errors import Overloaded, Refusal, UpstreamCut, UpstreamKeyRejected, render_array_error, render_stream_error
+from proxy.errors import Interrupted, Refusal, UpstreamCut, UpstreamKeyRejected, render_array_error, render_stream_error
 from proxy.guards.cache import Keeper
 from proxy.planning import Plan
 from proxy.process import PROVIDERS_PAGE, Process
@@ -28,7 +28,6 @@ from proxy.upstream import CutOff, NothingSent, UpstreamFailed
 logger = logging.getLogger(__name__)
 
 ANSWER_BYTES_MAX = 64 * 2**20
-STOP_HINT = "This process had to stop while the call ran; what the provider may bill for the call is charged."
 CUT_HINT = "It was stopped while this call ran; what the provider may bill for the call is charged."
 
 
@@ -102,7 +101,7 @@ class _Pump:
         finally:
             if not self._bill.ended:
                 self._bill.charge_ceiling(self._running.cut_reason or "interrupted")
-            self._tell(self._running.refusal(CUT_HINT) or UpstreamCut(provider=self._plan.target.provider))
+            self._tell(self._running.refusal(CUT_HINT) or Interrupted())
 
     def _check_stop(self) -> None:
         """A call that was stopped between its admission and here is not forwarded."""
@@ -193,7 +192,7 @@ class _Pump:
                 await channel.put(self._early_end(channel, UpstreamCut(provider=self._plan.target.provider)))
         except Exception:
             # A fault of ours: the client must not take half an answer for a whole one.
-            await channel.put(self._early_end(channel, UpstreamCut(provider=self._plan.target.provider)))
+            await channel.put(self._early_end(channel, Interrupted()))
             raise
         finally:
             channel.end(b"" if self._bill.ended else self._cut_stream(meter, channel))
@@ -229,7 +228,7 @@ class _Pump:
         """
         metered, refusal = meter.finish(), self._running.refusal(CUT_HINT)
         if refusal is None and not channel.abandoned:
-            refusal = Overloaded(hint=STOP_HINT)
+            refusal = Interrupted()
         reason = self._running.cut_reason or ("drain_ended" if channel.abandoned else "stopped")
         self._bill.charge(metered, reason="" if metered.finished else reason)
         return b"" if refusal is None or metered.finished or self._is_told else self._early_end(channel, refusal)

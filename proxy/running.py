@@ -80,6 +80,10 @@ class Running:
             known = self._calls[call_id] = RunningCall(caller)
         return known
 
+    def knows(self, call_id: UUID) -> bool:
+        """Whether the call may have left for its provider, or is about to."""
+        return call_id in self._calls
+
     def leave(self, call_id: UUID) -> None:
         """The call has ended."""
         self._calls.pop(call_id, None)

@@ -275,6 +275,13 @@ class UpstreamCut(Refusal):
 
 
 @dataclass(eq=False, kw_only=True)
+class Interrupted(Refusal):
+    """The call ran, and this process cannot bring its answer: it stops, or something in it failed."""
+
+    reason = "interrupted"
+
+
+@dataclass(eq=False, kw_only=True)
 class UpstreamTimeout(Refusal):
     """The provider did not answer in time. waited_seconds: for how long we waited."""
 

@@ -172,6 +172,9 @@ TABLE: dict[str, Row] = {
         502, "The provider {provider} rejected the key stored for this organisation. Replace it: {page}"
     ),
     "provider_cut": _server(502, "The provider {provider} ended its answer early; what it billed is charged."),
+    "interrupted": _server(
+        502, "The call was interrupted in the proxy while it ran; what the provider may bill for it is charged."
+    ),
     "provider_timeout": _server(504, "The provider {provider} did not answer within {waited_seconds} seconds."),
     "ledger_away": _server(
         503, "Budgets cannot be checked at the moment, so no call is let through.", retry=True, wait=Wait.SHORT

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.proxy.stage import Stage, stage
-from tests.servers import committed_database, database_template
+from tests.servers import committed_database, database_template, fresh_database
 
-__all__ = ["committed_database", "database_template"]
+__all__ = ["committed_database", "database_template", "fresh_database"]
 
 
 @pytest.fixture(scope="module")

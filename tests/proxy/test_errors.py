@@ -59,6 +59,7 @@ CASES: list[tuple[Refusal, int, str, bool]] = [
     (errors.UpstreamUnreachable(provider="openai", sent=True), 502, "false", False),
     (errors.UpstreamKeyRejected(provider="openai", page="https://h/p"), 502, "false", False),
     (errors.UpstreamCut(provider="openai"), 502, "false", False),
+    (errors.Interrupted(), 502, "false", False),
     (errors.UpstreamTimeout(provider="openai", waited_seconds=600), 504, "false", False),
     (errors.LedgerAway(), 503, "true", True),
     (errors.Overloaded(), 503, "true", True),

@@ -1,12 +1,16 @@
 """A process that is told to stop lets running calls end, settles them and leaves with code 0."""
 
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from agents.models import PriceBookVersion
@@ -16,7 +20,7 @@ from tests.proxy.stage import Stage, settled, stage
 
 
 @pytest.fixture
-def short_lived(committed_database: str, tmp_path: Path) -> Iterator[Stage]:
+def short_lived(fresh_database: str, tmp_path: Path) -> Iterator[Stage]:
     with stage(tmp_path) as ready:
         yield ready
 
@@ -46,3 +50,42 @@ def test_a_stop_waits_for_streams_and_settles_them(short_lived: Stage) -> None:
     assert worker.spent_pico == on.fake.billed_pico() > 0
     assert worker.held_pico == 0
     assert PriceBookVersion.objects.get(version=current_book().version).content
+
+
+def test_a_stop_that_waits_no_longer_tells_clients_so_and_none_asks_again(fresh_database: str, tmp_path: Path) -> None:
+    """A closed connection would be another request of the SDK, and another bill."""
+    with stage(tmp_path, environment={"SHREDDER_PROXY_SECONDS": "stop=1"}) as on, ThreadPoolExecutor() as threads:
+        worker = on.worker()
+        ask = on.openai_client(worker.key, timeout=30).chat.completions.create
+        messages: Any = [{"role": "user", "content": "[[delay_ms=60000]]"}]
+        whole = threads.submit(ask, model="gpt-4o", messages=messages)
+        stream = threads.submit(ask, model="gpt-4o", messages=messages, stream=True)
+        unsent = threads.submit(send_half_a_body, on, worker.key)
+        while on.fake.stats()["open"] < 2:
+            time.sleep(0.02)
+        on.server.processes[0].send_signal(signal.SIGTERM)
+        for waiting in (whole, stream):
+            with pytest.raises(openai.InternalServerError) as caught:
+                waiting.result()
+            assert caught.value.status_code == 502
+            assert caught.value.body["awx"]["reason"] == caught.value.code == "interrupted"  # type: ignore[index]
+            row = settled(caught.value.response.headers["x-awx-call-id"])
+            assert (row.basis, row.reason, row.cost_pico) == ("worst_case", "interrupted", row.held_pico)
+        assert unsent.result().startswith(b"HTTP/1.1 503 ")
+        assert b"x-should-retry: true" in unsent.result()
+        assert on.server.processes[0].wait(30) == 0
+        assert on.fake.stats()["requests"] == 2
+
+
+def send_half_a_body(on: Stage, key: str) -> bytes:
+    """Begin a call and never end it; returns what is said to that."""
+    lines = (
+        "POST /proxy/v1/chat/completions HTTP/1.1",
+        "host: here",
+        f"authorization: Bearer {key}",
+        "content-length: 99",
+    )
+    host, port = on.server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall("\r\n".join((*lines, "", "{")).encode())
+        return connection.recv(65536)

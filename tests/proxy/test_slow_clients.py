@@ -86,7 +86,7 @@ def test_heads_that_do_not_end_hold_nothing_and_keep_nobody_waiting(on: Stage) -
             for one in slow:
                 one.sendall(whole[at : at + 30])
             good_call(on, worker)
-        assert not Reservation.objects.exists()
+        all_settled()
         assert on.fake.stats()["requests"] == 3
     finally:
         for one in slow:
