@@ -168,7 +168,7 @@ async def test_a_fault_of_our_own_in_a_stream_ends_it_and_charges_the_ceiling(
         async with inside(fake.openai_base_url) as by, asyncio.timeout(5):
             answer = await by.chat("chunks=8 chunk_ms=20", stream=True)
             assert "[DONE]" not in answer.text
-            assert '"reason":"provider_cut"' in answer.text.splitlines()[-2]
+            assert '"reason":"interrupted"' in answer.text.splitlines()[-2]
             row = await by.row_of(answer)
             assert (row.status, row.basis, row.cost_pico) == ("settled", "worst_case", row.held_pico)
             assert row.cost_pico >= fake.billed_pico() > 0
