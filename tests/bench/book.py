@@ -19,6 +19,7 @@ BUDGETS = """
 INSERT INTO budget (organization_id, agent_id, scope, scope_name, unit, "window", mode, "limit", thresholds, created_at)
 SELECT a.organization_id, a.id, 'agent', '', k.unit, k.span, 'hard', 9000000000000000000, '{50,80,100}', now()
 FROM agent a, (VALUES ('usd', 'day'), ('tokens', 'month'), ('calls', 'total')) AS k(unit, span)
+ON CONFLICT DO NOTHING -- an agent that was there before has some of them
 """
 BALANCES = """
 INSERT INTO balance (budget_id, subject, practice, window_start, window_end, spent, held, seeded, opened_at)
@@ -26,6 +27,7 @@ SELECT DISTINCT b.id, '', false, w.window_start, w.window_end, 0, 0, 0, w.window
 FROM budget b JOIN organization o ON o.id = b.organization_id,
      generate_series(-1, %s) AS day,
      ledger_window(b."window", o.time_zone, date_trunc('hour', now()) - make_interval(days => day)) AS w
+ON CONFLICT DO NOTHING
 """
 # Which balances a call of an agent has, by its day: months and totals change at midnight or never.
 SEATS = """

@@ -159,8 +159,11 @@ def _child(case: Case, facts: dict[str, Any]) -> None:
     json.dump(asdict(uvloop.run(_run(case, facts))), sys.stdout)
 
 
-def _prepare(case: Case) -> dict[str, Any]:
-    """Create the organisation of one case; its budgets differ in window and unit, two for each call are dollars."""
+def prepare(case: Case) -> dict[str, Any]:
+    """Create the organisation of one case; its budgets differ in window and unit, two for each call are dollars.
+
+    Returns its ids and where they are.
+    """
     from accounts.models import Organization
     from agents import budgets
     from agents.ledger.connection import conninfo_of_django
@@ -181,11 +184,15 @@ def _prepare(case: Case) -> dict[str, Any]:
     }
 
 
-def _measure(case: Case) -> tuple[list[str], bool]:
-    facts = _prepare(case)
+def put_on(case: Case, facts: dict[str, Any]) -> list[Load]:
+    """Put a case's load on what was prepared for it; a load for each of its processes."""
     command = [sys.executable, "-m", "tests.bench.ledger", json.dumps(asdict(case)), json.dumps(facts)]
     children = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(case.processes)]
-    loads = [Load(**json.loads(child.communicate()[0])) for child in children]
+    return [Load(**json.loads(child.communicate()[0])) for child in children]
+
+
+def _measure(case: Case) -> tuple[list[str], bool]:
+    loads = put_on(case, prepare(case))
     calls = sum((load.settled + load.refused) / load.seconds for load in loads)
     refused = sum(load.refused for load in loads) / sum(load.settled + load.refused for load in loads)
     times = sorted(ms for load in loads for ms in load.reserve_ms or [])

@@ -55,7 +55,7 @@ def _stage(home: Path) -> Iterator[Stage]:
     from tests.servers import proxy_server
 
     with _provider() as provider, _forwarder(provider) as (plain, forwarder):
-        keys = [_key_of_an_agent(10**18), _key_of_an_agent(0)]
+        keys = [key_of_an_agent(10**18), key_of_an_agent(0)]
         base_url = {"SHREDDER_OPENAI_BASE_URL": f"http://127.0.0.1:{provider}/v1"}
         with proxy_server(home / "server.log", environment=base_url) as server:
             worker = psutil.Process(server.processes[0].pid)
@@ -101,7 +101,7 @@ def _forwarder(provider: int) -> Iterator[tuple[int, psutil.Process]]:
             process.wait()
 
 
-def _key_of_an_agent(daily_limit_pico: int) -> str:
+def key_of_an_agent(daily_limit_pico: int) -> str:
     """A new organisation's agent with this budget and a connected provider."""
     from accounts import credentials
     from accounts.models import Organization
