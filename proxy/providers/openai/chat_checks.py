@@ -84,9 +84,13 @@ SUSPICIOUS = re.compile(
     r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
     r"|video|media|file|document|container|server|conversation|thread|session|previous|prompt|compact|context|billing"
     r"|credit|geo|region|residency|agent|best_of|sampl|candidate|choices|quality|resolution|reasoning|provider|preset"
-    r"|transform|ultra|mcp|web|citation|advis|iteration|google|template(?!_kwargs)|pixels|processor",
+    r"|transform|ultra|mcp|web|citation|advis|iteration|google|template(?!_kwargs)|pixels|processor"
+    # Other names of the output bound and of `n`: llama.cpp lets them overrule those that we know.
+    r"|max_|predict|cmpl|num_|beam",
     re.IGNORECASE,
 )
+# What of the arguments of a chat template says what it writes: vLLM lets them overrule the template and its texts.
+_RENDERED = re.compile(r"template|document|tool|message|conversation", re.IGNORECASE)
 TIERS = {
     None: "default",
     "auto": "default",
@@ -117,6 +121,7 @@ def check_fields(body: dict[str, Any]) -> None:
     for name in body.keys() - KNOWN:
         if SUSPICIOUS.search(name) and body[name] is not None:
             raise UnpricedFeature(feature=f"the field '{name}'", param=name)
+    check_template(body)
     if body.get("web_search_options") is not None:
         # Nothing in the request bounds how often it searches.
         raise UnpricedFeature(feature="web search", param="web_search_options", hint="Leave web_search_options out.")
@@ -135,6 +140,14 @@ def check_fields(body: dict[str, Any]) -> None:
         check_spelling(tool, _TOOL_NAMES, "tools.")
         if tool.get("type") not in ("function", "custom"):
             raise UnpricedFeature(feature=f"the hosted tool {tool.get('type')!r}", param="tools")
+
+
+def check_template(body: dict[str, Any]) -> None:
+    """Refuse arguments for a chat template that change what it writes, which the body's bytes then do not bound."""
+    arguments = table(body, "chat_template_kwargs")
+    for name in arguments:
+        if _RENDERED.search(name) and arguments[name] is not None:
+            raise UnpricedFeature(feature=f"the template argument '{name[:100]}'", param="chat_template_kwargs")
 
 
 def check_refused(body: dict[str, Any], target: Target) -> None:

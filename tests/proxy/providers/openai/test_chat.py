@@ -34,6 +34,12 @@ def png(width, height, padding=0):
 
 PRICE_MOVERS = {
     "chat_template": "{{ messages[0].content * 1000 }}",
+    "chat_template_kwargs": {"chat_template": "{{ messages[0].content * 1000 }}"},
+    "n_predict": 90_000,
+    "n_cmpl": 8,
+    "max_new_tokens": 90_000,
+    "num_return_sequences": 8,
+    "use_beam_search": True,
     "mm_processor_kwargs": {"min_pixels": 10**9},
     "max_pixels": 10**9,
     "service_tier": "ultrafast",
