@@ -181,13 +181,18 @@ def tier_of(body: dict[str, Any]) -> str:
 
 
 def asks_long_cache(body: bytes, parsed: dict[str, Any]) -> bool:
-    """Whether a cache lifetime of twelve hours is asked for anywhere, of the whole request or of a part."""
-    return (b'"12h"' in body or has_escapes(body)) and _holds_long_ttl(parsed)
+    """Whether a cache lifetime beyond the usual is asked for anywhere, of the whole request or of a part.
+
+    OpenAI's is of twelve hours; who passes `cache_control` on to Claude takes one of an hour, too.
+    """
+    return (b'"12h"' in body or b'"cache_control"' in body or has_escapes(body)) and _holds_long_ttl(parsed)
 
 
 def _holds_long_ttl(value: Any) -> bool:
     if isinstance(value, dict):
-        return value.get("ttl") == "12h" or any(map(_holds_long_ttl, value.values()))
+        control = value.get("cache_control")
+        asked = control.get("ttl") if isinstance(control, dict) else None
+        return asked not in (None, "5m") or value.get("ttl") == "12h" or any(map(_holds_long_ttl, value.values()))
     return isinstance(value, list) and any(map(_holds_long_ttl, value))
 
 
