@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from proxy.bounds import CAP_MAX, Hidden, Image, nfkc_growth, schema_tokens
+from proxy.bounds import CAP_MAX, Hidden, Image, argument_tokens, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai.vision import image_of_url
@@ -104,6 +104,7 @@ TIERS = {
 _MESSAGE_NAMES = frozenset({"role", "content", "audio", "images"})
 # Of a message whose content is a text, these say nothing that its bytes do not bound.
 _TEXT_MESSAGE_NAMES = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal"})
+_CALLS = ("tool_calls", "function_call")
 _PART_NAMES = frozenset({"type", "text", "refusal", "image_url", "input_audio", "file", "video_url", "audio_url"})
 _IMAGE_NAMES = frozenset({"url", "detail"})
 _TOOL_NAMES = frozenset({"type", "function", "custom"})
@@ -231,11 +232,13 @@ def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
     if not messages:
         raise Malformed(problem="'messages' must be a list with at least one message", param="messages")
     images: list[Image] = []
-    media_bytes = 0
+    media_bytes, text = 0, growth
     for index, message in enumerate(messages):
+        for name in _CALLS:
+            if name in message:
+                text += argument_tokens(message[name])
         if not (isinstance(message.get("content"), str) and message.keys() <= _TEXT_MESSAGE_NAMES):
             media_bytes += _read_message(message, f"messages[{index}]", images)
-    text = growth
     for name in ("tools", "functions", "response_format"):
         if schema := body.get(name):
             text += schema_tokens(schema)
