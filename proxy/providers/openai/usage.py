@@ -51,7 +51,7 @@ def read_chat(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
         raise UsageUnreadable("completion_tokens", "is missing")
     details = counts.part("prompt_tokens_details", ignored=_TEXT_AND_IMAGE)
     out_details = counts.part("completion_tokens_details", ignored=_PREDICTED)
-    cached, (written, written_long) = details.count("cached_tokens"), _written(details, context)
+    cached, (written, written_long) = _cached(counts, details), _written(details, context)
     hit, miss = counts.optional("prompt_cache_hit_tokens"), counts.count("prompt_cache_miss_tokens")
     if hit is not None:
         cached, prompt = hit, max(prompt, hit + miss)
@@ -175,6 +175,12 @@ def read_realtime(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage
         image_cache_read=image_cached,
         unknown_keys=counts.unknown_keys(),
     )
+
+
+def _cached(counts: Counts, details: Counts) -> int:
+    """Tokens read from the cache, in whichever of its three places Mistral tells them; the others have the first."""
+    elsewhere = counts.part("prompt_token_details").count("cached_tokens")
+    return max(details.count("cached_tokens"), elsewhere, counts.count("num_cached_tokens"))
 
 
 def _cached_by_kind(details: Counts) -> tuple[int, int, int]:
