@@ -131,6 +131,13 @@ def test_an_output_bound_stays_above_the_thinking_budget(thinking, least):
     assert read(thinking=thinking, max_tokens=9_000).output_cap_least == least
 
 
+@pytest.mark.parametrize(("budget", "beside"), [(8_999, 0), (9_000, 9_000), (60_000, 60_000)])
+def test_a_thinking_budget_that_is_not_below_the_output_bound_is_held_beside_it(budget, beside):
+    """Interleaved thinking: "the token limit becomes your entire context window", says its page."""
+    asked = read(thinking={"type": "enabled", "budget_tokens": budget}, max_tokens=9_000)
+    assert messages.prepare(asked, OPUS).bound(9_000).output_tokens == 9_000 + beside
+
+
 @pytest.mark.parametrize(
     ("tools", "tokens"),
     [
