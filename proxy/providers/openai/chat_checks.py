@@ -86,7 +86,7 @@ SUSPICIOUS = re.compile(
     r"|credit|geo|region|residency|agent|best_of|sampl|candidate|choices|quality|resolution|reasoning|provider|preset"
     r"|transform|ultra|mcp|web|citation|advis|iteration|google|template(?!_kwargs)|pixels|processor"
     # Other names of the output bound and of `n`: llama.cpp lets them overrule those that we know.
-    r"|max_|predict|cmpl|num_|beam",
+    r"|max_|predict|cmpl|num_|beam|messages",
     re.IGNORECASE,
 )
 # What of the arguments of a chat template says what it writes: vLLM lets them overrule the template and its texts.
