@@ -152,6 +152,32 @@ def test_the_prompt_that_tools_bring_is_in_the_bound(tools, tokens):
     assert outgoing.bound(100).input_tokens > len(outgoing.body) + 64 + tokens
 
 
+TEXT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "One. Two! Drei\u3002Four"}}
+BLOCKS = {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "One. Two."}] * 3}}
+FOUND = {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "One."}] * 3}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "tokens"),
+    [
+        ([TEXT], 1_000 + 4 * 16),
+        ([BLOCKS], 1_000 + 4 * 16),
+        ([FOUND], 1_000 + 4 * 16),
+        ([TEXT, FOUND], 1_000 + 8 * 16),
+        ([TEXT | {"source": {"type": "text", "data": 5}}], 1_000 + 16),
+    ],
+)
+def test_what_citations_add_to_the_input_is_in_the_bound(blocks, tokens):
+    def constant(citations):
+        cited = [block | {"citations": citations} for block in blocks]
+        shown = [{"type": "tool_result", "tool_use_id": "t", "content": cited}]
+        for content in (cited, shown):
+            yield read(messages=[{"role": "user", "content": content}]).hidden.constant_tokens
+
+    assert set(constant({"enabled": True})) == {tokens}
+    assert set(constant({"enabled": False})) == set(constant(None)) == {0}
+
+
 FORMAT = {"type": "json_schema", "schema": {"type": "object"}}
 
 
