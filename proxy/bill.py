@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from uuid import UUID
@@ -47,6 +47,7 @@ class Bill:
         self.ended = False
         self.http_status: int | None = None
         self.provider_request_id = ""
+        self.served_tier = ""
         self._ledger = ledger
         self._prices = prices
         self._admission = admission
@@ -83,7 +84,7 @@ class Bill:
 
         reason: why the answer is not whole; empty for one that is.
         """
-        plan = self._admission.plan
+        plan, metered = self._admission.plan, self._as_served(metered)
         usage = metered.charged_usage(plan.bound.output_tokens)
         if usage is None:
             return self.charge_ceiling(
@@ -138,6 +139,13 @@ class Bill:
         if self._may_end():
             self._settle(read, metered, settlement.cost_pico, reason, settlement.row_id, {})
         return settlement.cost_pico
+
+    def _as_served(self, metered: Metered) -> Metered:
+        """With the tier that the answer's headers name, where its usage names no other than was asked for."""
+        said = metered.circumstances
+        if not self.served_tier or said.tier != self._admission.plan.request.tier or said.tier == self.served_tier:
+            return metered
+        return replace(metered, circumstances=replace(said, tier=self.served_tier))
 
     def _price(self, usage: Usage, metered: Metered, *, miscounted: bool) -> pricing.Settlement:
         plan = self._admission.plan

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from accounts.records import record
 from agents.money import divide_up
 from proxy.errors import OutputTooLong
@@ -16,6 +18,8 @@ REQUEST_TOKENS = 64
 # A schema may be written out again for the model, with other spacing and with \uXXXX escapes.
 NODE_TOKENS = 2
 ESCAPE_FACTOR = 2
+_NODE_STARTS = ",[{"
+UNESCAPED_BYTES_MAX = 33  # of U+FDFA, normalised
 # Non-ASCII texts of up to this length together are normalised exactly.
 EXACT_CHARACTERS_MAX = 1_024
 COUNTED_ONE_BY_ONE_MAX = 64
@@ -100,6 +104,19 @@ def schema_tokens(value: Any) -> int:
     return NODE_TOKENS + (_escaped(value) if isinstance(value, str) else 0)
 
 
+def argument_tokens(calls: Any) -> int:
+    """What the arguments of earlier calls of tools may gain when the provider reads their JSON and writes it again.
+
+    calls: as the request holds them, with arguments in strings. Every comma and bracket in one may begin a node.
+    """
+    if isinstance(calls, str):
+        nodes = 1 + sum(map(calls.count, _NODE_STARTS))
+        return NODE_TOKENS * nodes + _escaped(calls) + (_unescaped_growth(calls) if "\\u" in calls else 0)
+    if isinstance(calls, dict):
+        return sum(map(argument_tokens, calls.values()))
+    return sum(map(argument_tokens, calls)) if isinstance(calls, list) else 0
+
+
 def added_cap(*, model_max: int | None, default_cap: int = DEFAULT_CAP, affordable: int | None = None) -> int:
     """The output bound we add when the client named none: the smallest of three, in tokens for one choice.
 
@@ -117,6 +134,25 @@ def check_cap(asked: int, *, agent: str, agent_max: int | None) -> None:
 
 def _escaped(text: str) -> int:
     return 0 if text.isascii() else ESCAPE_FACTOR * len(text.encode().translate(None, delete=_ASCII))
+
+
+def _unescaped_growth(text: str) -> int:
+    """Bytes, at most, that a JSON text gains when its escapes are read and what they stand for is normalised."""
+    try:
+        waiting = [orjson.loads(text)]
+    except orjson.JSONDecodeError:
+        return UNESCAPED_BYTES_MAX * text.count("\\u")  # others may read what orjson does not
+    texts: list[str] = []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            texts += value
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str):
+            texts.append(value)
+    return nfkc_growth(texts)
 
 
 def _growth_by_character(text: str) -> int:

@@ -21,6 +21,7 @@ from proxy.providers import registry
 from proxy.providers.failures import Charge, ErrorCost, cost_of, rejects_key
 from proxy.providers.metered import Basis, Metered, StreamMeter
 from proxy.providers.model_request import JSON_ARRAY, ModelRequest
+from proxy.providers.usage import served_tier
 from proxy.reply import Reply, cost_header
 from proxy.sending import ProviderAnswer, ProviderRequest, failure, headers_for_client, request_id
 from proxy.upstream import CutOff, NothingSent, UpstreamFailed
@@ -122,6 +123,7 @@ class _Pump:
             fault("after_answer_head")
             self._bill.http_status = answer.status
             self._bill.provider_request_id = request_id(answer)
+            self._bill.served_tier = served_tier(self._plan.target.traits, answer.headers)
             if self._admission.turn is not None:
                 self._admission.turn.answered(answer.status, answer.headers)
             if not 200 <= answer.status < 300:

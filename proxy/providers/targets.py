@@ -105,7 +105,7 @@ ANTHROPIC = Provider("anthropic", {Dialect.ANTHROPIC: ""})
 GOOGLE = Provider(
     "google",
     {Dialect.GEMINI: "", Dialect.OPENAI: "/v1beta/openai"},
-    Traits(image_tokens=gemini_image_tokens, bad_key=b"API_KEY_INVALID"),
+    Traits(image_tokens=gemini_image_tokens, bad_key=b"API_KEY_INVALID", tier_header="x-gemini-service-tier"),
     endpoints={Dialect.OPENAI: frozenset({"chat", "embeddings"})},
 )
 # In the order in which a model is looked up.

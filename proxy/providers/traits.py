@@ -17,7 +17,7 @@ class Traits:
     what it may put around a conversation unseen. takes_stream_options: False where it rejects that field. usage_of:
     in whose form it reports usage (usage.read_usage). limits_price: it is told the most that it may pay. key_header:
     holds its key; empty: as the dialect has it. refused_models: patterns; refused_fields: names. moderates: its 403 is
-    about what was asked, not about the key.
+    about what was asked, not about the key. tier_header: names in its answers the tier that served.
     """
 
     cap_field: str = "max_tokens"
@@ -33,6 +33,7 @@ class Traits:
     refused_models: tuple[str, ...] = ()
     refused_fields: frozenset[str] = frozenset()
     moderates: bool = False
+    tier_header: str = ""
 
 
 COMPATIBLE = Traits()

@@ -10,14 +10,16 @@ from proxy.providers.anthropic import usage as usage_anthropic
 from proxy.providers.counting import UsageUnreadable
 from proxy.providers.gemini import usage as usage_gemini
 from proxy.providers.openai import usage as usage_openai
+from proxy.providers.traits import Traits
 
-__all__ = ["UsageUnreadable", "ignored_cost", "read_usage"]
+__all__ = ["UsageUnreadable", "ignored_cost", "read_usage", "served_tier"]
 
 Reader = Callable[[Mapping[str, Any], Mapping[str, Any]], Usage]
 
 # What the usual tier is called: on_demand at Groq, which names it in every answer.
 _USUAL_TIERS = ("", "auto", "standard", "standard_only", "unspecified", "on_demand")
 TIER_NAMES = dict.fromkeys(_USUAL_TIERS, "default") | {"fast": "priority"}
+_HEADER_TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 GEO_NAMES = {"": "global", "not_available": "global"}
 
 # Who states a bill, in a unit that we know; what anybody else calls cost is not money (metering.md M7).
@@ -53,6 +55,11 @@ def read_usage(
             raise
         # What is not billed need not be counted exactly.
         return Usage(), circumstances
+
+
+def served_tier(traits: Traits, headers: Mapping[str, str]) -> str:
+    """The tier that an answer's headers name in the price book's words; empty where they name none that we know."""
+    return _HEADER_TIERS.get(headers.get(traits.tier_header, "").lower(), "") if traits.tier_header else ""
 
 
 def ignored_cost(provider: str, usage: Mapping[str, Any]) -> tuple[str, ...]:

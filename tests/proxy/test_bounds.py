@@ -77,6 +77,32 @@ def test_a_run_of_combining_marks_takes_linear_time():
     assert time.perf_counter() - began < 5
 
 
+def test_arguments_in_a_string_count_as_what_they_become_when_they_are_written_again():
+    """metering.md 3.1: for Claude and Gemini the arguments of a call are read and written out again."""
+    for value in ({}, {"a": [1, {"b": None}], "é": ["ü", []]}, [1] * 50, [[[]]], "plain", 5):
+        written = orjson.dumps(value).decode()
+        assert bounds.argument_tokens(written) >= bounds.schema_tokens(value)
+    assert bounds.argument_tokens([{"function": {"arguments": "[1,1,1]"}}, {"arguments": "é"}, None, 5]) == 8 + 2 + 4
+    escaped = '{"a": "' + "\\ufdfa" * 100 + '"}'
+    assert len(escaped) + bounds.argument_tokens(escaped) >= 33 * 100
+    # What orjson takes for no JSON, Python's own reader takes for a text.
+    assert len(escaped) + bounds.argument_tokens(escaped.replace("a", "\\ud800")) >= 33 * 100
+    assert bounds.argument_tokens("[" * 900 + '"\\u00e9"' + "]" * 900) >= 2 * 901
+
+
+@pytest.mark.parametrize("arguments", ["[1,1,1,1]", '"é"', '{"a": "' + "\\ufdfa" * 9 + '"}'])
+def test_calls_of_earlier_turns_count_wherever_they_stand(arguments):
+    extra = bounds.argument_tokens(arguments)
+    function = {"name": "f", "arguments": arguments}
+    for call in ({"tool_calls": [{"id": "c", "type": "function", "function": function}]}, {"function_call": function}):
+        asked = {"model": "gpt-4o", "messages": [{"role": "assistant", "content": None, **call}]}
+        assert chat.read_request(Route(chat.CHAT), orjson.dumps(asked), {}).hidden.text_tokens >= extra
+    item = {"type": "function_call", "call_id": "c", "name": "f", "arguments": arguments}
+    asked = {"model": "gpt-4o", "input": [item]}
+    read = responses.read_request(Route(responses.RESPONSES), orjson.dumps(asked), {})
+    assert read.hidden.text_tokens == extra
+
+
 def test_schemas_count_two_for_each_node_and_escape():
     assert bounds.schema_tokens({"a": [1, "b"], "é": "ü"}) == 2 * 5 + 2 * 4
 

@@ -77,6 +77,16 @@ def test_the_same_call_costs_the_same_streamed_and_not(on: Stage, path: str) -> 
     assert "".join(texts) == "word word word word word"
 
 
+@pytest.mark.parametrize("path", [GENERATE, *FORMS])
+def test_a_call_that_was_served_at_another_tier_costs_what_that_one_does(on: Stage, path: str) -> None:
+    """Google says in a header that it had no room at the dearer one; the hold was for that."""
+    worker, words = on.worker(), "tokens_in=1000 cached=400 tokens_out=40 reasoning=30"
+    row = row_of(ask(on, worker, path, body_of(words) | {"serviceTier": "priority"}))
+    plain = row_of(ask(on, worker, path, body_of(words)))
+    assert (row.cost_pico, "tier" in row.pricing) == (292_000_000, False)
+    assert row.held_pico > plain.held_pico
+
+
 @pytest.mark.parametrize("path", FORMS)
 def test_a_stream_passes_byte_for_byte(on: Stage, path: str) -> None:
     body = body_of("chunks=3 drip=7")

@@ -41,13 +41,16 @@ def read_request(route: Route, body: bytes, headers: Mapping[str, str]) -> Model
     cap = whole_number(parsed, "max_tokens", least=0, most=10**9)
     if cap is None:
         raise Malformed(problem="'max_tokens' is missing", param="max_tokens")
+    thinking = checks.thinking_tokens(parsed)
     return ModelRequest(
         endpoint=route.endpoint,
         model=model,
         body=parsed,
         stream=flag(parsed, "stream"),
         output_cap=cap,
-        output_cap_least=checks.thinking_tokens(parsed) + 1,
+        output_cap_least=thinking + 1,
+        # Interleaved thinking may have a budget above the output bound, which then does not count it.
+        extra_output_tokens=thinking if thinking >= cap else 0,
         speed=checks.speed_of(parsed),
         geo=checks.geo_of(parsed),
         cache_ttl_long=_asks_long_cache(body, parsed),

@@ -43,17 +43,19 @@ class _Answer:
         """Note what one object says; each report of usage includes those before it."""
         self._model = text_in(event.get("modelVersion")) or self._model
         self._id = text_in(event.get("responseId")) or self._id
-        if isinstance(event.get("usageMetadata"), dict):
-            self._usage = event["usageMetadata"]
         if event.get("error"):
             self._error = error_text(event["error"])
         feedback = event.get("promptFeedback")
         if isinstance(feedback, dict):
             self._blocked = text_in(feedback.get("blockReason")) or self._blocked
-        candidates = event.get("candidates")
+        candidates, ended = event.get("candidates"), len(self._reasons)
         for candidate in candidates if isinstance(candidates, list) else ():
             if isinstance(candidate, dict):
                 self._take_candidate(candidate)
+        if isinstance(event.get("usageMetadata"), dict):
+            self._usage = event["usageMetadata"]
+        elif len(self._reasons) > ended:
+            self._usage = None  # what was told before a candidate ended is not all of it
 
     def _take_candidate(self, candidate: JsonObject) -> None:
         if reason := text_in(candidate.get("finishReason")):

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from proxy.bounds import CAP_MAX, Hidden, Image, nfkc_growth, schema_tokens
+from proxy.bounds import CAP_MAX, Hidden, Image, argument_tokens, nfkc_growth, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.model_request import ModelRequest
 from proxy.providers.openai.vision import image_of_url
@@ -84,9 +84,13 @@ SUSPICIOUS = re.compile(
     r"tier|speed|priorit|background|cache|tool|search|plugin|fallback|rout|model|batch|mode|modal|audio|voice|image"
     r"|video|media|file|document|container|server|conversation|thread|session|previous|prompt|compact|context|billing"
     r"|credit|geo|region|residency|agent|best_of|sampl|candidate|choices|quality|resolution|reasoning|provider|preset"
-    r"|transform|ultra|mcp|web|citation|advis|iteration|google|template(?!_kwargs)|pixels|processor",
+    r"|transform|ultra|mcp|web|citation|advis|iteration|google|template(?!_kwargs)|pixels|processor"
+    # Other names of the output bound and of `n`: llama.cpp lets them overrule those that we know.
+    r"|max_|predict|cmpl|num_|beam|messages",
     re.IGNORECASE,
 )
+# What of the arguments of a chat template says what it writes: vLLM lets them overrule the template and its texts.
+_RENDERED = re.compile(r"template|document|tool|message|conversation", re.IGNORECASE)
 TIERS = {
     None: "default",
     "auto": "default",
@@ -100,6 +104,7 @@ TIERS = {
 _MESSAGE_NAMES = frozenset({"role", "content", "audio", "images"})
 # Of a message whose content is a text, these say nothing that its bytes do not bound.
 _TEXT_MESSAGE_NAMES = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal"})
+_CALLS = ("tool_calls", "function_call")
 _PART_NAMES = frozenset({"type", "text", "refusal", "image_url", "input_audio", "file", "video_url", "audio_url"})
 _IMAGE_NAMES = frozenset({"url", "detail"})
 _TOOL_NAMES = frozenset({"type", "function", "custom"})
@@ -117,6 +122,7 @@ def check_fields(body: dict[str, Any]) -> None:
     for name in body.keys() - KNOWN:
         if SUSPICIOUS.search(name) and body[name] is not None:
             raise UnpricedFeature(feature=f"the field '{name}'", param=name)
+    check_template(body)
     if body.get("web_search_options") is not None:
         # Nothing in the request bounds how often it searches.
         raise UnpricedFeature(feature="web search", param="web_search_options", hint="Leave web_search_options out.")
@@ -135,6 +141,14 @@ def check_fields(body: dict[str, Any]) -> None:
         check_spelling(tool, _TOOL_NAMES, "tools.")
         if tool.get("type") not in ("function", "custom"):
             raise UnpricedFeature(feature=f"the hosted tool {tool.get('type')!r}", param="tools")
+
+
+def check_template(body: dict[str, Any]) -> None:
+    """Refuse arguments for a chat template that change what it writes, which the body's bytes then do not bound."""
+    arguments = table(body, "chat_template_kwargs")
+    for name in arguments:
+        if _RENDERED.search(name) and arguments[name] is not None:
+            raise UnpricedFeature(feature=f"the template argument '{name[:100]}'", param="chat_template_kwargs")
 
 
 def check_refused(body: dict[str, Any], target: Target) -> None:
@@ -168,13 +182,18 @@ def tier_of(body: dict[str, Any]) -> str:
 
 
 def asks_long_cache(body: bytes, parsed: dict[str, Any]) -> bool:
-    """Whether a cache lifetime of twelve hours is asked for anywhere, of the whole request or of a part."""
-    return (b'"12h"' in body or has_escapes(body)) and _holds_long_ttl(parsed)
+    """Whether a cache lifetime beyond the usual is asked for anywhere, of the whole request or of a part.
+
+    OpenAI's is of twelve hours; who passes `cache_control` on to Claude takes one of an hour, too.
+    """
+    return (b'"12h"' in body or b'"cache_control"' in body or has_escapes(body)) and _holds_long_ttl(parsed)
 
 
 def _holds_long_ttl(value: Any) -> bool:
     if isinstance(value, dict):
-        return value.get("ttl") == "12h" or any(map(_holds_long_ttl, value.values()))
+        control = value.get("cache_control")
+        asked = control.get("ttl") if isinstance(control, dict) else None
+        return asked not in (None, "5m") or value.get("ttl") == "12h" or any(map(_holds_long_ttl, value.values()))
     return isinstance(value, list) and any(map(_holds_long_ttl, value))
 
 
@@ -213,11 +232,13 @@ def hidden_input(body: dict[str, Any], growth: int) -> Hidden:
     if not messages:
         raise Malformed(problem="'messages' must be a list with at least one message", param="messages")
     images: list[Image] = []
-    media_bytes = 0
+    media_bytes, text = 0, growth
     for index, message in enumerate(messages):
+        for name in _CALLS:
+            if name in message:
+                text += argument_tokens(message[name])
         if not (isinstance(message.get("content"), str) and message.keys() <= _TEXT_MESSAGE_NAMES):
             media_bytes += _read_message(message, f"messages[{index}]", images)
-    text = growth
     for name in ("tools", "functions", "response_format"):
         if schema := body.get(name):
             text += schema_tokens(schema)

@@ -27,6 +27,8 @@ class _Answer:
 
     def __init__(self, request: ModelRequest) -> None:
         self._request = request
+        self._is_last_report = False
+        self._ended: set[str] = set()  # choices that have said why they ended
         self.usage: JsonObject | None = None
         self.model: str | None = None
         self.id: str | None = None
@@ -45,17 +47,20 @@ class _Answer:
         groq = event.get("x_groq")
         if not isinstance(usage, dict) and isinstance(groq, dict):
             usage = groq.get("usage")
-        if isinstance(usage, dict):
-            self.usage = usage
         if event.get("error"):
             self.error = error_text(event["error"])
         choices = event.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
                 self._take_choice(choice)
+        if isinstance(usage, dict):
+            self.usage = usage
+            self._is_last_report = not choices or len(self._ended) >= self._request.choices
 
     def _take_choice(self, choice: JsonObject) -> None:
-        self.finish_reason = text_in(choice.get("finish_reason")) or self.finish_reason
+        if reason := text_in(choice.get("finish_reason")):
+            self.finish_reason = reason
+            self._ended.add(str(choice.get("index")))
         said = choice.get("delta") or choice.get("message")
         if not isinstance(said, dict):
             return
@@ -66,12 +71,17 @@ class _Answer:
         if said.get("function_call"):
             self._tool_calls.add((str(choice.get("index")), "function"))
 
+    @property
+    def _is_bill(self) -> bool:
+        """Whether no later report can be higher: some providers tell their usage so far in every chunk."""
+        return self.finished or self._is_last_report
+
     def metered(self) -> Metered:
-        """All of it, with the usage read."""
+        """All of it, with the usage read; none before the last report of it (metering.md 4.5, S3)."""
         problem, reading = "", None
         usage_of = self._request.usage_of
         try:
-            if self.usage is not None:
+            if self._is_bill and self.usage is not None:
                 context = {
                     "tier": self.tier or self._request.tier, "any_12h_ttl": self._request.cache_ttl_long
                 }  # fmt: skip
@@ -89,7 +99,7 @@ class _Answer:
             tool_call_count=len(self._tool_calls),
             finished=self.finished,
             error=self.error,
-            problem=problem or (None if reading else "the answer holds no usage"),
+            problem=problem or (None if reading else "the answer holds no usage, or ended before the last of it"),
             raw_usage=None if known else self.usage,
             flags=ignored_cost(usage_of, self.usage or {}),
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.errors import UnboundedCall, UnpricedFeature
-from proxy.providers.openai.chat_checks import SUSPICIOUS
+from proxy.providers.openai.chat_checks import SUSPICIOUS, check_template
 from proxy.providers.parsing import check_spelling, flag, objects, table, whole_number, word
 
 # Fields whose price is known: none, or bounded by the output bound, or read elsewhere in this file.
@@ -92,6 +92,7 @@ def check_fields(body: dict[str, Any]) -> None:
     for name in body.keys() - KNOWN:
         if SUSPICIOUS.search(name) and body[name] is not None:
             raise UnpricedFeature(feature=f"the field '{name}'", param=name)
+    check_template(body)
     _check_reasoning(table(body, "reasoning"))
     _check_cache(body)
     for edit in objects(body, "context_management"):

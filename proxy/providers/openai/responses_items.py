@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from proxy.bounds import Hidden, Image, schema_tokens
+from proxy.bounds import Hidden, Image, argument_tokens, schema_tokens
 from proxy.errors import Malformed, UnboundedCall, UnpricedFeature
 from proxy.providers.fingerprints import SYSTEM_ROLES
 from proxy.providers.openai.vision import image_of_url
@@ -30,7 +30,7 @@ def hidden_input(body: dict[str, Any], items: list[Any], growth: int, *, hosted:
     for at, item in enumerate(items):
         if not isinstance(item, str) and not _is_plain_message(item):
             reader.read_item(item, f"input[{at}]")
-    text = growth
+    text = growth + reader.argument_tokens
     for name in ("tools", "text"):
         if schema := body.get(name):
             text += schema_tokens(schema)
@@ -85,6 +85,7 @@ class _Reader:
         self._hosted = hosted
         self.images: list[Image] = []
         self.media_bytes = 0
+        self.argument_tokens = 0
 
     def read_item(self, item: dict[str, Any], path: str) -> None:
         check_spelling(item, _ITEM_NAMES, f"{path}.")
@@ -107,6 +108,8 @@ class _Reader:
     def _check_text(self, item: dict[str, Any], name: str, path: str) -> None:
         if not isinstance(item.get(name), str):
             raise Malformed(problem=f"'{path}.{name}' must be a string", param=f"{path}.{name}")
+        if name == "arguments":
+            self.argument_tokens += argument_tokens(item[name])
 
     def _read_content(self, content: Any, path: str) -> None:
         if isinstance(content, str):

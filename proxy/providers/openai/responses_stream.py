@@ -9,6 +9,7 @@ import orjson
 from agents.pricing import Circumstances, Usage
 from proxy.providers import sse
 from proxy.providers.answers import error_text, object_in, text_in
+from proxy.providers.counting import Counts
 from proxy.providers.metered import Basis, Metered
 from proxy.providers.model_request import ModelRequest
 from proxy.providers.parsing import JsonObject
@@ -26,6 +27,8 @@ KEPT_ITEMS = CLIENT_CALLS | {"message", "reasoning"}
 KEPT_ITEMS_MAX = 64
 # Around an item that is written out for the model again.
 ITEM_TOKENS = 64
+# Uses of tools that the answer sums up, and that are counted here.
+_COUNTED_USES = frozenset({"tool_usage.web_search.num_requests", "tool_usage.file_search.num_requests"})
 # Actions of a web search that are not billed as a search.
 _FREE_ACTIONS = frozenset({"open_page", "find_in_page"})
 
@@ -136,9 +139,8 @@ class _Answer:
         """What was used besides and has no price here counts as an unknown key: no less than the hold is charged."""
         kinds = self._kinds()
         names = sorted([f"output.{kind}" for kind in UNPRICED_CALLS if kind in kinds])
-        images = _part(_part(self._response, "tool_usage"), "image_gen")
-        if any(images.get(name) for name in ("input_tokens", "output_tokens", "total_tokens")):
-            names.append("tool_usage.image_gen")
+        told = Counts(_part(self._response, "tool_usage"), "tool_usage.").unknown_keys()
+        names += [name for name in told if name not in _COUNTED_USES]
         return replace(usage, unknown_keys=(*usage.unknown_keys, *names)) if names else usage
 
     def _finish_reason(self) -> str | None:

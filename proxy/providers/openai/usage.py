@@ -13,13 +13,15 @@ DOLLARS_MAX = 10**6  # no call is so dear; also a bound for what the book can ho
 TICKS_MAX = DOLLARS_MAX * 10**10 - 1
 MS_PER_SECOND = 1000
 
-# Times are not money; costs are read by _provider_cost; sources and tiers are told elsewhere.
+# Times are not money; costs are read by _provider_cost; sources and tiers are told elsewhere; what of the tokens the
+# context holds at the end (xAI) is not counted again.
 _PROVIDER_EXTRAS = frozenset(
     {
         "cost",
         "cost_details",
         "is_byok",
         "cost_in_usd_ticks",
+        "context_details",
         "num_sources_used",
         "server_tool_use_details",
         "queue_time",
@@ -47,17 +49,18 @@ def read_chat(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
     prompt = counts.required("prompt_tokens")
     total = counts.optional("total_tokens")
     completion = counts.optional("completion_tokens")
-    if completion is None and total is None:
+    if completion is None and (total is None or total < prompt):
         raise UsageUnreadable("completion_tokens", "is missing")
     details = counts.part("prompt_tokens_details", ignored=_TEXT_AND_IMAGE)
     out_details = counts.part("completion_tokens_details", ignored=_PREDICTED)
-    cached, (written, written_long) = details.count("cached_tokens"), _written(details, context)
+    cached, (written, written_long) = _cached(counts, details), _cache_written(details, context)
     hit, miss = counts.optional("prompt_cache_hit_tokens"), counts.count("prompt_cache_miss_tokens")
     if hit is not None:
         cached, prompt = hit, max(prompt, hit + miss)
     audio = details.count("audio_tokens")
     audio_output, image_output = out_details.count("audio_tokens"), out_details.count("image_tokens")
-    output = max(completion or 0, (total or 0) - prompt)
+    reasoning = out_details.count("reasoning_tokens")
+    output = _written(completion or 0, reasoning) if total is None else max(completion or 0, total - prompt)
     return Usage(
         input=rest(prompt, cached, written, written_long, audio, key="prompt_tokens"),
         cache_read=cached,
@@ -67,7 +70,7 @@ def read_chat(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage:
         audio_input=audio,
         audio_output=audio_output,
         image_output=image_output,
-        reasoning=out_details.count("reasoning_tokens"),
+        reasoning=reasoning,
         tools=_tools(context),
         provider_cost_pico=_provider_cost(usage),
         unknown_keys=counts.unknown_keys(),
@@ -87,17 +90,18 @@ def read_responses(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usag
     counts = Counts(usage, ignored=_PROVIDER_EXTRAS)
     total_input = counts.required("input_tokens")
     total_output = counts.required("output_tokens")
-    total = counts.count("total_tokens")
+    total = counts.optional("total_tokens")
     details = counts.part("input_tokens_details", ignored=_TEXT_AND_IMAGE)
     out_details = counts.part("output_tokens_details", ignored=_TEXT)
-    cached, (written, written_long) = details.count("cached_tokens"), _written(details, context)
+    cached, (written, written_long) = details.count("cached_tokens"), _cache_written(details, context)
+    reasoning = out_details.count("reasoning_tokens")
     return Usage(
         input=rest(total_input, cached, written, written_long, key="input_tokens"),
         cache_read=cached,
         cache_write=written,
         cache_write_long=written_long,
-        output=max(total_output, total - total_input),
-        reasoning=out_details.count("reasoning_tokens"),
+        output=_written(total_output, reasoning) if total is None else max(total_output, total - total_input),
+        reasoning=reasoning,
         tools=_tools(context),
         provider_cost_pico=_provider_cost(usage),
         unknown_keys=counts.unknown_keys(),
@@ -177,6 +181,17 @@ def read_realtime(usage: Mapping[str, Any], context: Mapping[str, Any]) -> Usage
     )
 
 
+def _written(output: int, reasoning: int) -> int:
+    """The output where no total is told: more thinking than output cannot be a part of it, so it was told beside it."""
+    return output if reasoning <= output else output + reasoning
+
+
+def _cached(counts: Counts, details: Counts) -> int:
+    """Tokens read from the cache, in whichever of its three places Mistral tells them; the others have the first."""
+    elsewhere = counts.part("prompt_token_details").count("cached_tokens")
+    return max(details.count("cached_tokens"), elsewhere, counts.count("num_cached_tokens"))
+
+
 def _cached_by_kind(details: Counts) -> tuple[int, int, int]:
     """Cached tokens of text, image and audio; those not split are text."""
     cached, split = details.count("cached_tokens"), details.part("cached_tokens_details", ignored=_TEXT)
@@ -184,7 +199,7 @@ def _cached_by_kind(details: Counts) -> tuple[int, int, int]:
     return rest(max(cached, image + audio), image, audio, key="cached_tokens"), image, audio
 
 
-def _written(details: Counts, context: Mapping[str, Any]) -> tuple[int, int]:
+def _cache_written(details: Counts, context: Mapping[str, Any]) -> tuple[int, int]:
     """Tokens written to the cache for the short and for the long lifetime (metering.md 4.2).
 
     Where no split is told, all of them are long if the request asked for 12 hours anywhere.

@@ -83,5 +83,7 @@ def test_a_form_may_name_a_list_with_and_without_brackets():
 
 
 def test_what_nobody_reads_as_one_of_ours_passes():
-    assert read(chat, chat.CHAT, CHAT | {"thinking": {"type": "disabled"}, "chat_template_kwargs": {}, "Seedling": 1})
+    assert read(chat, chat.CHAT, CHAT | {"thinking": {"type": "disabled"}, "Seedling": 1})
+    thinking = {"enable_thinking": False, "thinking": True, "reasoning_effort": "low", "documents": None}
+    assert read(chat, chat.CHAT, CHAT | {"chat_template_kwargs": thinking})
     assert read(chat, chat.CHAT, in_message(reasoning_content="hm", refusal=None, annotations=[]))

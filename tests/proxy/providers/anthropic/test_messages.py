@@ -131,6 +131,13 @@ def test_an_output_bound_stays_above_the_thinking_budget(thinking, least):
     assert read(thinking=thinking, max_tokens=9_000).output_cap_least == least
 
 
+@pytest.mark.parametrize(("budget", "beside"), [(8_999, 0), (9_000, 9_000), (60_000, 60_000)])
+def test_a_thinking_budget_that_is_not_below_the_output_bound_is_held_beside_it(budget, beside):
+    """Interleaved thinking: "the token limit becomes your entire context window", says its page."""
+    asked = read(thinking={"type": "enabled", "budget_tokens": budget}, max_tokens=9_000)
+    assert messages.prepare(asked, OPUS).bound(9_000).output_tokens == 9_000 + beside
+
+
 @pytest.mark.parametrize(
     ("tools", "tokens"),
     [
@@ -143,6 +150,32 @@ def test_an_output_bound_stays_above_the_thinking_budget(thinking, least):
 def test_the_prompt_that_tools_bring_is_in_the_bound(tools, tokens):
     outgoing = messages.prepare(read(tools=tools), OPUS)
     assert outgoing.bound(100).input_tokens > len(outgoing.body) + 64 + tokens
+
+
+TEXT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "One. Two! Drei\u3002Four"}}
+BLOCKS = {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "One. Two."}] * 3}}
+FOUND = {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "One."}] * 3}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "tokens"),
+    [
+        ([TEXT], 1_000 + 4 * 16),
+        ([BLOCKS], 1_000 + 4 * 16),
+        ([FOUND], 1_000 + 4 * 16),
+        ([TEXT, FOUND], 1_000 + 8 * 16),
+        ([TEXT | {"source": {"type": "text", "data": 5}}], 1_000 + 16),
+    ],
+)
+def test_what_citations_add_to_the_input_is_in_the_bound(blocks, tokens):
+    def constant(citations):
+        cited = [block | {"citations": citations} for block in blocks]
+        shown = [{"type": "tool_result", "tool_use_id": "t", "content": cited}]
+        for content in (cited, shown):
+            yield read(messages=[{"role": "user", "content": content}]).hidden.constant_tokens
+
+    assert set(constant({"enabled": True})) == {tokens}
+    assert set(constant({"enabled": False})) == set(constant(None)) == {0}
 
 
 FORMAT = {"type": "json_schema", "schema": {"type": "object"}}

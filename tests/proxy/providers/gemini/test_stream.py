@@ -105,6 +105,17 @@ def test_what_comes_after_the_reason_overrules_it(query):
 
 
 @pytest.mark.parametrize("query", FORMS)
+def test_usage_told_before_a_candidate_ended_is_no_bill(query):
+    """metering.md S3: the last report is the bill; an event with a function call is read, and so is its report."""
+    ends = [event("", finish="STOP", index=index) for index in (0, 1)]
+    for end in ends:
+        del end["usageMetadata"]
+    assert run(query, FORMS[query](CALL, ends[0])).basis is Basis.NONE
+    both = FORMS[query](event("", finish="STOP", usage=TOTAL), ends[1])
+    assert run(query, both, candidateCount=2).basis is Basis.NONE
+
+
+@pytest.mark.parametrize("query", FORMS)
 def test_a_blocked_prompt_is_billed_what_it_tells(query):
     feedback = {"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "m"}
     told = run(query, FORMS[query](feedback | {"usageMetadata": {"promptTokenCount": 7, "totalTokenCount": 7}}))

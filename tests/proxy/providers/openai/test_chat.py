@@ -34,6 +34,12 @@ def png(width, height, padding=0):
 
 PRICE_MOVERS = {
     "chat_template": "{{ messages[0].content * 1000 }}",
+    "chat_template_kwargs": {"chat_template": "{{ messages[0].content * 1000 }}"},
+    "n_predict": 90_000,
+    "n_cmpl": 8,
+    "max_new_tokens": 90_000,
+    "num_return_sequences": 8,
+    "use_beam_search": True,
     "mm_processor_kwargs": {"min_pixels": 10**9},
     "max_pixels": 10**9,
     "service_tier": "ultrafast",
@@ -167,6 +173,17 @@ def test_a_part_that_asks_for_a_long_cache_lifetime_counts_at_its_rate():
     escaped = orjson.dumps(body_of(messages=[{"role": "user", "content": [part]}])).replace(b'"12h"', b'"12\\u0068"')
     assert chat.read_request(Route(chat.CHAT), escaped, {}).cache_ttl_long
     assert not read(messages=[{"role": "user", "content": "12h"}], tools=tools).cache_ttl_long
+
+
+@pytest.mark.parametrize(("ttl", "is_long"), [("1h", True), (3600, True), ("5m", False), (None, False)])
+def test_a_cache_lifetime_that_goes_on_to_claude_counts_at_its_rate(ttl, is_long):
+    """OpenRouter bills the write of an hour at twice the input, above that of five minutes."""
+    control = {"type": "ephemeral", "ttl": ttl}
+    part = {"type": "text", "text": "hi", "cache_control": control}
+    tool = {"type": "function", "function": {"name": "f"}, "cache_control": control}
+    assert read(messages=[{"role": "user", "content": [part]}]).cache_ttl_long is is_long
+    assert read(tools=[tool]).cache_ttl_long is is_long
+    assert not read(messages=[{"role": "user", "content": '"cache_control": {"ttl": "1h"}'}]).cache_ttl_long
 
 
 @pytest.mark.parametrize(

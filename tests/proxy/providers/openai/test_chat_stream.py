@@ -143,6 +143,30 @@ def test_a_stream_that_is_cut_says_nothing_about_its_bill():
     assert metered.served_model == "gpt-4o-2024-08-06"
 
 
+SO_FAR = b',"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}'
+ENDED = chunk(b"{}", SO_FAR, b'"stop"')
+
+
+@pytest.mark.parametrize(
+    ("pieces", "choices", "is_bill"),
+    [
+        ([chunk(tail=SO_FAR)], 1, False),
+        ([chunk(tail=SO_FAR), chunk(b"{}", finish=b'"stop"')], 1, False),
+        ([ENDED], 1, True),
+        ([ENDED, chunk(tail=SO_FAR)], 2, False),
+        ([ENDED, ENDED.replace(b'"index":0', b'"index":1')], 2, True),
+        ([chunk(tail=SO_FAR), no_choices(SO_FAR)], 2, True),
+        ([chunk(tail=SO_FAR), DONE], 2, True),
+    ],
+)
+def test_usage_so_far_is_no_bill_where_a_stream_breaks_off(pieces, choices, is_bill):
+    """metering.md S3: xAI, vLLM and others count in every chunk, and what came after the cut is billed too."""
+    _, metered = run(pieces, n=choices)
+    told = Usage(input=9, output=1) if is_bill else None
+    assert (metered.usage, metered.basis) == (told, Basis.USAGE if is_bill else Basis.NONE)
+    assert (metered.charged_usage(500), metered.raw_usage is None) == (told, is_bill)
+
+
 def test_a_last_line_without_an_end_is_still_read_and_hidden():
     seen, metered = run([chunk(tail=NULL), no_choices(TOLD).rstrip()])
     assert seen == chunk()

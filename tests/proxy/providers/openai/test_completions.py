@@ -88,6 +88,10 @@ def test_a_bound_of_the_client_is_kept_and_may_be_nothing():
 
 PRICE_MOVERS = {
     "service_tier": "ultrafast",
+    "n_predict": 90_000,
+    "n_cmpl": 8,
+    "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com"}}]}],
+    "max_new_tokens": 90_000,
     "tools": [{"type": "web_search"}],
     "plugins": [{}],
     "models": ["a"],

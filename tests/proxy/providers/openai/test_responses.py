@@ -46,6 +46,8 @@ PRICE_MOVERS = {
     "container": "c",
     "mcp_servers": [{}],
     "search_parameters": {"mode": "on"},
+    "chat_template_kwargs": {"documents": [{"text": "x"}]},
+    "n_predict": 90_000,
 }
 
 

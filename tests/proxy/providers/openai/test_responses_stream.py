@@ -138,6 +138,8 @@ def test_items_count_from_their_events_where_the_end_leaves_them_out():
     "fields",
     [
         {"tool_usage": {"image_gen": {"output_tokens": 5}, "web_search": {"num_requests": 0}}},
+        {"tool_usage": {"file_search": {"num_requests": 2}, "code_interpreter": {"num_requests": 2}}},
+        {"tool_usage": {"video_seconds": 4.5}},
         {"output": [{"type": "code_interpreter_call"}]},
         {"output": [{"type": "image_generation_call"}]},
     ],
