@@ -78,7 +78,8 @@ def over_limit(
     )  # fmt: skip
 
 
-def _uses(caller: Caller, name: str, asked: int) -> int:
+def _uses(caller: Caller, fee: str, asked: int) -> int:
+    name = fee.removesuffix("_preview")  # it is the same tool
     most = caller.guards.hosted_tools.get(name)
     if not isinstance(most, int) or most < 1:
         hint = f"Agent {caller.agent_name} may not use it; a member can allow it, with a cap, on the agent's page."

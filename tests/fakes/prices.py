@@ -55,12 +55,16 @@ SNAPSHOTS = {
     "gpt-5": "gpt-5-2025-08-07",
 }
 SEARCH_USD = Decimal("0.01")
+PREVIEW_USD = Decimal("0.025")  # of a search by its preview, on models that do not reason
 FACTORS = {"fast": Decimal(2), "us": Decimal("1.1")}
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a call used, in disjoint parts. reasoning is a part of output; searches are billed beside tokens."""
+    """What a call used, in disjoint parts. reasoning is a part of output.
+
+    searches: billed beside tokens; previews: as many of them as are dearer.
+    """
 
     fresh: int
     output: int
@@ -69,6 +73,7 @@ class Tokens:
     written_long: int = 0
     reasoning: int = 0
     searches: int = 0
+    previews: int = 0
     image_input: int = 0
     image_output: int = 0
     characters: int = 0
@@ -94,7 +99,9 @@ def cost_usd(model: str, tokens: Tokens, factors: tuple[str, ...] = ()) -> Decim
     )
     for factor in factors:
         total *= FACTORS.get(factor, Decimal(1))
-    return total + tokens.searches * SEARCH_USD + _media_usd(model, tokens)
+    return (
+        total + tokens.searches * SEARCH_USD + tokens.previews * (PREVIEW_USD - SEARCH_USD) + _media_usd(model, tokens)
+    )
 
 
 def dearest(model: str, input_tokens: int, output_tokens: int) -> Tokens:

@@ -56,6 +56,7 @@ def tokens(body: dict[str, Any], script: Script, received_bytes: int) -> Tokens:
     cached, written = int(script.get("cached", 0)), int(script.get("written", 0))
     written_long = int(script.get("written_long", 0))
     output = min(int(script.get("tokens_out", openai_api.OUTPUT_DEFAULT)), cap(body))
+    searches = min(int(script.get("searches", 0)), int(body.get("max_tool_calls") or 0))
     return Tokens(
         fresh=max(0, total_in - cached - written - written_long),
         output=output,
@@ -63,8 +64,15 @@ def tokens(body: dict[str, Any], script: Script, received_bytes: int) -> Tokens:
         written=written,
         written_long=written_long,
         reasoning=min(int(script.get("reasoning", 0)), output),
-        searches=min(int(script.get("searches", 0)), int(body.get("max_tool_calls") or 0)),
+        searches=searches,
+        previews=searches if _searches_by_preview(body) else 0,
     )
+
+
+def _searches_by_preview(body: dict[str, Any]) -> bool:
+    """Whether each search costs what it does on models that do not reason."""
+    kinds = [tool["type"] for tool in body.get("tools") or ()]
+    return "web_search_preview" in kinds and body["model"].startswith("gpt-4")
 
 
 def usage(used: Tokens, body: dict[str, Any], script: Script) -> dict[str, Any]:

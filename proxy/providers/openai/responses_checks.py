@@ -60,12 +60,13 @@ UNBOUNDED = {
     "multi_agent": ("nothing limits how many agents it starts", "Leave multi_agent out."),
 }
 CLIENT_TOOLS = frozenset({"function", "custom"})
-# Hosted tools that `max_tool_calls` bounds, and what their fee is called. A preview search costs what a search costs.
+SEARCH, SEARCH_PREVIEW = "web_search", "web_search_preview"
+# Hosted tools that `max_tool_calls` bounds, and what their fee is called.
 HOSTED_TOOLS = {
-    "web_search": "web_search",
-    "web_search_2025_08_26": "web_search",
-    "web_search_preview": "web_search",
-    "web_search_preview_2025_03_11": "web_search",
+    "web_search": SEARCH,
+    "web_search_2025_08_26": SEARCH,
+    "web_search_preview": SEARCH_PREVIEW,
+    "web_search_preview_2025_03_11": SEARCH_PREVIEW,
     "file_search": "file_search",
 }
 _SPELT = KNOWN.union(UNBOUNDED)
@@ -103,11 +104,16 @@ def check_fields(body: dict[str, Any]) -> None:
 
 
 def hosted_tools(body: dict[str, Any]) -> dict[str, int]:
-    """The hosted tools by fee name, and the uses that the body allows them together; 0 where it names no bound."""
+    """The hosted tools by fee name, and the uses that the body allows them together; 0 where it names no bound.
+
+    An answer does not say which of two searches was used: both count as the preview, which costs no less.
+    """
     kinds = [tool.get("type") for tool in objects(body, "tools")]
     names = {HOSTED_TOOLS[kind] for kind in kinds if isinstance(kind, str) and kind in HOSTED_TOOLS}
     if not names:
         return {}
+    if SEARCH_PREVIEW in names:
+        names.discard(SEARCH)
     return dict.fromkeys(sorted(names), whole_number(body, "max_tool_calls", least=1, most=USES_MAX) or 0)
 
 

@@ -12,6 +12,7 @@ from proxy.providers.answers import error_text, object_in, text_in
 from proxy.providers.counting import Counts
 from proxy.providers.metered import Basis, Metered
 from proxy.providers.model_request import ModelRequest
+from proxy.providers.openai.responses_checks import SEARCH, SEARCH_PREVIEW
 from proxy.providers.parsing import JsonObject
 from proxy.providers.usage import UsageUnreadable, read_usage
 
@@ -121,10 +122,11 @@ class _Answer:
         return [item.get("type") for item in self._items.values()]
 
     def _context(self) -> JsonObject:
+        search = SEARCH_PREVIEW if SEARCH_PREVIEW in self._request.hosted_tools else SEARCH
         return {
             "tier": text_in(self._response.get("service_tier")) or self._request.tier,
             "any_12h_ttl": self._request.cache_ttl_long,
-            "tool_calls": {"web_search": self._searches(), "file_search": self._kinds().count("file_search_call")},
+            "tool_calls": {search: self._searches(), "file_search": self._kinds().count("file_search_call")},
         }
 
     def _searches(self) -> Any:

@@ -291,6 +291,19 @@ def test_practice_responses_are_continued_apart_from_live_ones(on: Stage) -> Non
     assert on.fake.stats()["requests"] == 0
 
 
+@pytest.mark.parametrize(("kind", "fee_pico"), [("web_search", 10**10), ("web_search_preview", 25 * 10**9)])
+def test_a_search_costs_what_its_kind_costs_on_a_model_that_does_not_reason(
+    on: Stage, kind: str, fee_pico: int
+) -> None:
+    worker = on.worker("20")
+    worker.guard(hosted_tools={"web_search": 3})
+    tools: Any = [{"type": kind}]
+    _, headers = create(on, worker, model="gpt-4o", input="Go [[searches=2]]", tools=tools, max_output_tokens=500)
+    row = settled(headers["x-awx-call-id"])
+    assert row.cost_pico == on.fake.billed_pico() > 2 * fee_pico
+    assert row.held_pico == 4 * 128_000 * 2_500_000 + 500 * 10_000_000 + 3 * fee_pico
+
+
 def test_a_web_search_needs_the_agents_leave_and_is_billed_by_the_search(on: Stage) -> None:
     tools: Any = [{"type": "web_search"}]
     assert refused(on, on.worker().key, model="gpt-5", tools=tools).code == "unpriced_feature"

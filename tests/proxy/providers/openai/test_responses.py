@@ -293,15 +293,16 @@ def test_a_long_cache_lifetime_is_held_wherever_it_is_asked_for(fields):
 
 def test_hosted_tools_are_bounded_together():
     tools = [{"type": "web_search"}, {"type": "web_search_preview"}, {"type": "file_search", "vector_store_ids": ["v"]}]
-    assert read(tools=tools, max_tool_calls=4).hosted_tools == {"file_search": 4, "web_search": 4}
+    assert read(tools=tools[:1], max_tool_calls=4).hosted_tools == {"web_search": 4}
+    assert read(tools=tools, max_tool_calls=4).hosted_tools == {"file_search": 4, "web_search_preview": 4}
     request = read(tools=tools)
-    assert request.hosted_tools == {"file_search": 0, "web_search": 0}
+    assert request.hosted_tools == {"file_search": 0, "web_search_preview": 0}
     allowed = responses.ModelRequest(**{name: getattr(request, name) for name in request.__slots__} | {
-        "hosted_tools": {"file_search": 2, "web_search": 5}
+        "hosted_tools": {"file_search": 2, "web_search_preview": 5}
     })  # fmt: skip
     outgoing = responses.prepare(allowed, GPT)
     assert orjson.loads(outgoing.send(20))["max_tool_calls"] == 2
-    assert dict(outgoing.bound(20).tools) == {"file_search": 2, "web_search": 2}
+    assert dict(outgoing.bound(20).tools) == {"file_search": 2, "web_search_preview": 2}
 
 
 def test_results_of_hosted_tools_are_taken_with_such_a_tool_alone():
