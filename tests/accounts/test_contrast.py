@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-TOKENS = Path("static/css/tokens.css").read_text()
+TOKENS, BASE, COMPONENTS = (Path(f"static/css/{name}.css").read_text() for name in ("tokens", "base", "components"))
 PILL_SHARE = 0.11  # a pill stands on this much of its own colour
 RATIO_MIN = 4.5
 
@@ -75,6 +75,21 @@ def test_text_is_readable_on_every_ground(text: str, ground: str, theme: str) ->
 def test_pill_is_readable_on_its_own_tint(tone: str, theme: str) -> None:
     colour = token(tone, theme)
     assert contrast(colour, over(colour, PILL_SHARE, token("panel", theme))) >= RATIO_MIN
+
+
+def test_pill_brings_its_ground_wherever_it_stands() -> None:
+    # A translucent tint would be darker on the page than on the panel that the ratio above is computed for.
+    assert "background: color-mix(in srgb, var(--tone) 11%, var(--panel))" in COMPONENTS
+
+
+def test_link_in_a_sentence_is_told_by_more_than_its_colour() -> None:
+    assert contrast(token("accent", "light"), token("muted", "light")) < 3
+    assert ":is(p, dd, .notice) a:not([class]) { text-decoration: underline;" in BASE
+
+
+def test_no_text_is_faded() -> None:
+    faded = re.findall(r"([^{}]+)\{[^{}]*\bopacity: \.\d", COMPONENTS)
+    assert [rule.strip() for rule in faded] == [".button[disabled]", "50%"]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

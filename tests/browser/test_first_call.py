@@ -6,6 +6,7 @@ import openai
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from agents.forms import NAME_MAX
 from agents.money import usd_exact
 from tests.browser.conftest import ZONE, Reader
 from tests.browser.installation import Installation
@@ -118,9 +119,17 @@ def ask(client: openai.OpenAI, *, output_tokens: int) -> None:
 
 
 def walk_on_a_phone(page: Page) -> None:
-    """No page scrolls sideways on a narrow screen."""
+    """No page scrolls sideways on a narrow screen, with the longest of names neither."""
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    for address in ("/overview/", "/agents/", "/calls/", "/alerts/", "/settings/", "/settings/providers/", "/profile/"):
+    page.goto("/agents/")
+    page.get_by_role("link", name="support-triage").click()
+    page.locator("#rename_name").fill("W" * NAME_MAX)
+    page.get_by_role("button", name="Rename").click()
+    agent = page.url
+    for address in (
+        agent, f"{agent}waiting/", f"{agent}guards/", f"{agent}budgets/", "/overview/", "/agents/", "/calls/",
+        "/alerts/", "/settings/", "/settings/providers/", "/settings/audit/", "/profile/",
+    ):  # fmt: skip
         page.goto(address)
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{address} is {wide} px too wide"
