@@ -3,20 +3,25 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate
+from urllib.parse import urlsplit
 
+from django.contrib import messages
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import redirect, render, resolve_url
 from django.utils.cache import patch_cache_control
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from accounts.models import Membership, Organization, User
 
 ONBOARDING = "agents:onboarding"
+SIGNED_OUT = "You were signed out, so nothing was changed. Sign in, then do it again."
+_LOOKING = ("GET", "HEAD")
 OWNERS_ONLY = "Only owners of the organisation connect providers of its own, and change them."
 
 
@@ -46,6 +51,20 @@ def membership_of(user: User | AnonymousUser) -> Membership | None:
     if not isinstance(user, User):
         return None
     return Membership.objects.select_related("organization").filter(user=user).order_by("created_at").first()
+
+
+def form_only[**P](view: View[P]) -> View[P]:
+    """Take what a form sends; who only looks, by a reload or a kept address, gets a page of 405 with the way back."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if request.method == "POST":
+            return view(request, *args, **kwargs)
+        answer = render(request, "405.html", status=405)
+        answer.headers["Allow"] = "POST"
+        return answer
+
+    return guarded
 
 
 def user_required[**P](view: UserView[P]) -> View[P]:
@@ -111,6 +130,18 @@ def _private(answer: HttpResponseBase) -> HttpResponseBase:
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """Send a browser to the sign-in page; a fragment's request makes the whole page go there."""
+    if request.method not in _LOOKING:
+        messages.warning(request, SIGNED_OUT, fail_silently=True)
     if getattr(request, "htmx", False):
         return HttpResponseClientRedirect(resolve_url("account_login"))
-    return redirect_to_login(request.get_full_path(), resolve_url("account_login"))
+    return redirect_to_login(_place_of(request), resolve_url("account_login"))
+
+
+def _place_of(request: HttpRequest) -> str:
+    """The page to come back to; for a form the one on which it stood, since its own address may take forms only."""
+    if request.method in _LOOKING:
+        return request.get_full_path()
+    page = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(page, allowed_hosts={request.get_host()}):
+        return resolve_url("accounts:home")
+    return urlsplit(page)._replace(scheme="", netloc="", fragment="").geturl()

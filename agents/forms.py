@@ -160,7 +160,8 @@ class RevokeForm(forms.Form):
 
     def clean_confirm(self) -> str:
         typed: str = self.cleaned_data["confirm"]
-        if typed != self.expected:
+        # A browser shows several spaces as one, so nobody could type what stands there.
+        if typed.split() != self.expected.split():
             raise ValidationError(f"Type {self.expected} to revoke the key.", code="confirm")
         return typed
 

@@ -9,9 +9,9 @@ from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from accounts.http import OrgRequest, member_required
+from accounts.http import OrgRequest, form_only, member_required
 from agents.models import Agent
 from alerts import delivery
 from alerts.emails import letter
@@ -68,7 +68,7 @@ def alert_list(request: OrgRequest) -> HttpResponse:
     return render(request, "alerts/alert_list.html", context)
 
 
-@require_POST
+@form_only
 @member_required
 def send_test(request: OrgRequest) -> HttpResponse:
     """Send a test message to the person who asks, now, and say how it went."""

@@ -4,9 +4,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from accounts.http import ONBOARDING, membership_of
+from accounts.http import ONBOARDING, form_only, membership_of
 from accounts.templatetags.look import THEME_COOKIE, THEMES
 
 _YEAR_SECONDS = 365 * 86_400
@@ -21,7 +21,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return redirect(ONBOARDING if membership_of(request.user) is None else "agents:overview")
 
 
-@require_POST
+@form_only
 def theme(request: HttpRequest) -> HttpResponse:
     """Remember light or dark in a cookie, so that the server draws the next page without a flash."""
     wanted = request.POST.get("theme", "")

@@ -39,6 +39,11 @@ def days_period(first: date, last: date, zone: str) -> Period:
     return Period(day_period(first, zone).start_at, day_period(last, zone).end_at)
 
 
+def day_query(day: date) -> str:
+    """The call log's query for one day."""
+    return f"range=custom&since={day}&until={day}"
+
+
 def days_between(first: date, last: date) -> list[date]:
     """Every day from first to last, both included."""
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]

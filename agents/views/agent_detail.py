@@ -7,9 +7,9 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from accounts.http import OrgRequest, changer_required, member_required
+from accounts.http import OrgRequest, changer_required, form_only, member_required
 from agents import budgets
 from agents.budget_forms import TopUpForm
 from agents.budget_terms import BudgetTerms
@@ -19,7 +19,7 @@ from agents.models import Agent, Guards, KeyMode, Scope
 from agents.pins import choices_of
 from agents.reports import agent_page, calls
 from agents.reports.budget_list import budget_groups
-from agents.reports.days import Period
+from agents.reports.days import Period, day_of, day_query
 from agents.reports.hard_limits import widest_limit
 from agents.reports.standing import Standing, daily_budget, standing
 from agents.templatetags.formats import usd_plain, usd_rate
@@ -46,7 +46,7 @@ def agent_detail(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     return page(request, "agents/agent_detail.html", context, fragment="agent-live")
 
 
-@require_POST
+@form_only
 @changer_required
 def agent_limit(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     """Set the daily budget; what was spent stays spent."""
@@ -65,7 +65,7 @@ def agent_limit(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     return redirect("agents:agent_detail", agent.id)
 
 
-@require_POST
+@form_only
 @changer_required
 def agent_rename(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     """Give the agent another name; its id stays."""
@@ -78,7 +78,7 @@ def agent_rename(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     return redirect("agents:agent_detail", agent.id)
 
 
-@require_POST
+@form_only
 @changer_required
 def agent_pause(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     """Take no new calls; running ones finish."""
@@ -88,7 +88,7 @@ def agent_pause(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     return redirect("agents:agent_detail", agent.id)
 
 
-@require_POST
+@form_only
 @changer_required
 def agent_resume(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     """Take calls again."""
@@ -106,6 +106,7 @@ def live_context(request: OrgRequest, agent: Agent) -> dict[str, Any]:
         "agent": agent,
         "now": now,
         "standing": standing(request.org, agent, now),
+        "today_query": day_query(day_of(now, request.org.time_zone)),
         "groups": [group for group in budget_groups(request.org, agent, now) if not group.is_daily],
         "practice_pico": agent_page.practice_pico(agent, now),
         "chart": agent_page.hourly_chart(request.org, agent, now),

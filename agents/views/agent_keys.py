@@ -3,11 +3,11 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
-from accounts.http import OrgRequest, changer_required
+from accounts.http import OrgRequest, changer_required, form_only
 from agents import keys
 from agents.forms import KeyForm, RevokeForm
 from agents.models import AgentKey
@@ -16,8 +16,9 @@ from agents.views.agent_detail import again, agent_of
 from agents.views.pages import page, proxy_root
 
 
-@require_POST
+@form_only
 @changer_required
+@tickets.one_at_a_time
 def key_new(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     """Make a key and show it in this very answer; sending the form again shows the agent's page instead."""
     agent = agent_of(request, agent_id)
@@ -38,10 +39,20 @@ def key_new(request: OrgRequest, agent_id: UUID) -> HttpResponse:
 def key_revoke(request: OrgRequest, agent_id: UUID, key_id: int) -> HttpResponse:
     """Ask for the agent's name, then end the key: the next call is refused, running ones are cut."""
     agent = agent_of(request, agent_id)
-    key = get_object_or_404(AgentKey.objects.filter(agent=agent), id=key_id, revoked_at=None)
+    key = get_object_or_404(AgentKey.objects.filter(agent=agent), id=key_id)
+    if key.revoked_at is not None:
+        return _over(request, key)
     form = RevokeForm(request.POST or None, expected=agent.name)
     if request.method == "POST" and form.is_valid():
         keys.revoke(key, by=request.user)
         messages.warning(request, f"The key {key} is revoked: its calls are refused, running ones are cut off.")
         return redirect("agents:agent_detail", agent.id)
     return page(request, "agents/key_revoke.html", {"agent": agent, "key": key, "form": form})
+
+
+def _over(request: OrgRequest, key: AgentKey) -> HttpResponse:
+    """Tell whoever revokes a key a second time, by a double click or in an old tab, that it is done."""
+    if request.method != "POST":
+        raise Http404("This key is revoked.")
+    messages.info(request, f"The key {key} is revoked already: its calls are refused.")
+    return redirect("agents:agent_detail", key.agent_id)

@@ -18,6 +18,7 @@ from agents.views.waiting import waiting_facts
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @changer_required
+@tickets.one_at_a_time
 def agent_new(request: OrgRequest) -> HttpResponse:
     """Ask for name and budget; answer the form itself with the keys, which no address or store ever holds."""
     if request.method != "POST":

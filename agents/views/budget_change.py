@@ -8,9 +8,9 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
-from accounts.http import OrgRequest, member_required
+from accounts.http import OrgRequest, form_only, member_required
 from agents import budgets
 from agents.budget_forms import BudgetForm, TopUpForm, check_held_without
 from agents.budget_terms import BadBudget
@@ -38,7 +38,7 @@ def budget_detail(request: OrgRequest, budget_id: int) -> HttpResponse:
     return _to_list(budget)
 
 
-@require_POST
+@form_only
 @member_required
 def budget_end(request: OrgRequest, budget_id: int) -> HttpResponse:
     """End a budget, where something else still holds its agents."""
@@ -52,7 +52,7 @@ def budget_end(request: OrgRequest, budget_id: int) -> HttpResponse:
     return _to_list(budget)
 
 
-@require_POST
+@form_only
 @member_required
 def budget_top_up(request: OrgRequest, budget_id: int) -> HttpResponse:
     """Let the running window spend more; gone when it ends."""

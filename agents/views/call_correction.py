@@ -5,9 +5,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
 
-from accounts.http import OrgRequest, admin_required
+from accounts.http import OrgRequest, admin_required, form_only
 from agents.budget_terms import BadBudget
 from agents.corrections import CannotCorrect, correct
 from agents.forms import CorrectionForm
@@ -16,7 +15,7 @@ from agents.templatetags.formats import usd_exact
 from agents.views.calls import finished_page, may_be_corrected
 
 
-@require_POST
+@form_only
 @admin_required
 def call_correct(request: OrgRequest, call_id: UUID) -> HttpResponse:
     """Book the difference to what the call was charged, with the reason."""

@@ -1,12 +1,12 @@
 """Organisation keys: made and shown once, revoked for good; and which agents their calls may create."""
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.http import OrgRequest, admin_required
+from accounts.http import OrgRequest, admin_required, form_only
 from agents import created_agents, organization_keys
 from agents.forms import RevokeForm
 from agents.models import OrganizationKey
@@ -24,8 +24,9 @@ def key_list(request: OrgRequest) -> HttpResponse:
     return _page(request)
 
 
-@require_POST
+@form_only
 @admin_required
+@tickets.one_at_a_time
 def key_new(request: OrgRequest) -> HttpResponse:
     """Make a key and show it in this very answer; sending the form again shows the list instead."""
     if tickets.used_for(request) is not None:
@@ -43,7 +44,7 @@ def key_new(request: OrgRequest) -> HttpResponse:
     return page(request, "agents/organization_key_once.html", context)
 
 
-@require_POST
+@form_only
 @admin_required
 def new_agents(request: OrgRequest) -> HttpResponse:
     """Set whether calls may create agents, how many a day, and with how much."""
@@ -59,13 +60,23 @@ def new_agents(request: OrgRequest) -> HttpResponse:
 @admin_required
 def key_revoke(request: OrgRequest, organization_key_id: int) -> HttpResponse:
     """Ask for the organisation's name, then end the key: the next call is refused, running ones are cut."""
-    key = get_object_or_404(OrganizationKey, organization=request.org, id=organization_key_id, revoked_at=None)
+    key = get_object_or_404(OrganizationKey, organization=request.org, id=organization_key_id)
+    if key.revoked_at is not None:
+        return _over(request, key)
     form = RevokeForm(request.POST or None, expected=request.org.name)
     if request.method == "POST" and form.is_valid():
         organization_keys.revoke(key, by=request.user)
         messages.warning(request, f"The key {key} is revoked: its calls are refused, running ones are cut off.")
         return redirect("agents:organization_keys")
     return page(request, "agents/organization_key_revoke.html", {"key": key, "form": form})
+
+
+def _over(request: OrgRequest, key: OrganizationKey) -> HttpResponse:
+    """Tell whoever revokes a key a second time, by a double click or in an old tab, that it is done."""
+    if request.method != "POST":
+        raise Http404("This key is revoked.")
+    messages.info(request, f"The key {key} is revoked already: its calls are refused.")
+    return redirect("agents:organization_keys")
 
 
 def _page(

@@ -5,9 +5,9 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
-from accounts.http import OrgRequest, changer_required
+from accounts.http import OrgRequest, changer_required, form_only
 from agents import budgets
 from agents.models import Agent
 from agents.views.agent_detail import agent_of
@@ -16,7 +16,7 @@ from agents.views.pages import page
 _NO_MORE = " Calls create no new agents until an admin allows it again under Settings → Organisation keys."
 
 
-@require_POST
+@form_only
 @changer_required
 def agent_stop(request: OrgRequest, agent_id: UUID) -> HttpResponse:
     """Take no new calls and cut those that run."""

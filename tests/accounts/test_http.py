@@ -1,12 +1,13 @@
 """The door: who may enter, and where others are sent."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django_htmx.middleware import HtmxDetails
 
 from accounts.http import OrgRequest, admin_required, changer_required, member_required, owner_required
@@ -57,6 +58,20 @@ def test_anonymous_reader_signs_in_first_and_comes_back() -> None:
     answer = look(request_of(AnonymousUser()))
     assert answer.status_code == 302
     assert answer["Location"] == "/accounts/login/?next=/agents/"
+
+
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        ("http://testserver/agents/?page=2#top", "/agents/?page=2"), ("", "/"), ("http://[", "/"),
+        ("http://evil.example/agents/", "/"),
+    ],
+)  # fmt: skip
+def test_form_of_an_ended_session_leads_back_to_the_page_on_which_it_stood(page: str, back: str) -> None:
+    stop = "/agents/018f0000-0000-7000-8000-000000000000/stop/"
+    answer = Client(headers={"Referer": page}).post(stop, follow=True)
+    assert answer.redirect_chain == [(f"/accounts/login/?next={quote(back)}", 302)]
+    assert "You were signed out, so nothing was changed." in answer.content.decode()
 
 
 def test_fragment_of_an_ended_session_moves_the_whole_page() -> None:

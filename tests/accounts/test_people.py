@@ -1,16 +1,19 @@
 """Signing up, in and out, with real mails; strangers learn nothing about who has an account."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
+from django.db import transaction
 from django.test import Client
 
 from accounts.models import Membership, Organization, User
 from agents.models import Budget
 from tests import cast
+from tests.agents.test_created_agents import begun_beside
 from tests.cast import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -183,6 +186,21 @@ def test_member_who_already_has_an_organisation_does_not_found_another() -> None
     visitor = Client()
     visitor.force_login(cast.alice().user)
     visitor.post("/welcome/", {"name": "Second", "time_zone": "UTC"})
+    assert Organization.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_double_click_founds_one_organisation() -> None:
+    newcomer = User.objects.create_user(NEW, PASSWORD)
+    visitor, again = Client(), Client()
+    visitor.force_login(newcomer)
+    again.cookies = visitor.cookies
+    form = {"name": "Acme Robotics", "time_zone": "UTC"}
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            visitor.post("/welcome/", form)
+            second = begun_beside(pool, lambda: again.post("/welcome/", form))
+        assert second.result(timeout=5)["Location"] == "/agents/new/"
     assert Organization.objects.count() == 1
 
 

@@ -1,11 +1,15 @@
 """Creating, watching and changing an agent, and the only moment in which its keys are seen."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
@@ -13,14 +17,16 @@ from accounts.credentials import connect
 from accounts.models import AuditEntry
 from agents import callers
 from agents.key_text import KeyRejected
-from agents.models import Agent, AgentKey, Balance, Budget, KeyMode
+from agents.models import Agent, AgentKey, Balance, Budget, KeyMode, OrganizationKey
 from agents.money import PICO_PER_USD
+from agents.views.agent_new import agent_new
 from tests import cast
 from tests.agents.pages_house import CENT, book_call, browser, refuse_call
+from tests.agents.test_created_agents import begun_beside
 
 pytestmark = pytest.mark.django_db
 NEW = "/agents/new/"
-WHOLE_KEY = re.compile(r"awx_(?:live|test)_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}")
+WHOLE_KEY = re.compile(r"awx_(?:live|test|org)_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}")
 
 
 def _ticket(page: str) -> str:
@@ -186,6 +192,55 @@ def test_revoking_needs_the_name_and_ends_the_key() -> None:
     with pytest.raises(KeyRejected):
         callers.caller_for(alice.live_key)
     assert client.get(address).status_code == 404
+    old_tab = client.post(address, {"confirm": "support-triage"}, follow=True).content.decode()
+    assert "is revoked already" in old_tab
+    assert AuditEntry.objects.filter(action="key.revoked").count() == 1
+
+
+def test_a_name_with_two_spaces_can_be_typed_as_it_is_shown() -> None:
+    alice = cast.alice()
+    Agent.objects.update(name="night  shift")
+    key = alice.agent.keys.get(mode=KeyMode.LIVE)
+    address = f"/agents/{alice.agent.id}/keys/{key.id}/revoke/"
+    assert browser(alice).post(address, {"confirm": "nightshift"}).status_code == 200
+    assert browser(alice).post(address, {"confirm": "night shift"}).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", ["agent", "agent key", "organisation key"])
+def test_a_double_click_makes_one_and_its_second_says_so(what: str) -> None:
+    alice = cast.alice()
+    client, again = browser(alice), Client()
+    again.cookies = client.cookies
+    form = {"name": "twice", "daily_limit": "5", "ticket": "t"}
+    address, back = NEW, None
+    if what == "agent key":
+        address, back = f"/agents/{alice.agent.id}/keys/new/", f"/agents/{alice.agent.id}/"
+        form = {"name": "twice", "mode": KeyMode.LIVE, "ticket": "t"}
+    elif what == "organisation key":
+        address, back = "/settings/keys/new/", "/settings/keys/"
+        form = {"name": "twice", "expires": "", "ticket": "t"}
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert WHOLE_KEY.search(client.post(address, form).content.decode())
+            second = begun_beside(pool, lambda: again.post(address, form))
+        answer = second.result(timeout=5)
+    made = Agent.objects.exclude(id=alice.agent.id).first()
+    assert answer["Location"] == (back or f"/agents/{made.id if made else None}/")
+    assert Agent.objects.filter(name="twice").count() == (what == "agent")
+    assert AgentKey.objects.filter(name="twice").count() == (what == "agent key")
+    assert OrganizationKey.objects.count() == (what == "organisation key")
+
+
+def test_who_signed_out_before_sending_the_form_makes_no_agent() -> None:
+    alice = cast.alice()
+    client = browser(alice)
+    request = RequestFactory().post(NEW, {"name": "late", "daily_limit": "5", "ticket": "t"})
+    request.user, request.session = alice.user, client.session  # type: ignore[assignment]
+    Session.objects.all().delete()
+    with pytest.raises(SessionInterrupted):
+        agent_new(request)
+    assert not Agent.objects.filter(name="late").exists()
 
 
 def test_the_living_part_of_an_agents_page_has_no_forms_to_lose() -> None:
@@ -245,7 +300,9 @@ def test_changes_are_not_made_by_looking() -> None:
     alice = cast.alice()
     client = browser(alice)
     for address in _addresses(alice)["change"][:5]:
-        assert client.get(address).status_code == 405
+        answer = client.get(address)
+        assert (answer.status_code, answer["Allow"]) == (405, "POST")
+        assert "Back to the start" in answer.content.decode()
 
 
 def test_what_test_keys_used_is_shown_apart_and_counts_as_no_money() -> None:

@@ -92,6 +92,7 @@ def test_revoking_asks_for_the_organisations_name_and_is_for_good() -> None:
         callers.caller_for(whole, "support-triage")
     assert "Revoked" in shown(client)
     assert client.get(address).status_code == 404
+    assert f"The key {key} is revoked already" in posted(client, address, {"confirm": "Acme Robotics"})
     actions = AuditEntry.objects.filter(action__startswith="organization_key.").order_by("at")
     assert [entry.action for entry in actions] == ["organization_key.issued", "organization_key.revoked"]
     assert whole[-38:] not in repr([entry.details for entry in actions])
