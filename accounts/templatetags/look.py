@@ -64,6 +64,13 @@ def local_time(at: datetime, time_zone: str) -> SafeString:
     )
 
 
+@register.simple_tag
+def local_date(at: datetime, time_zone: str) -> SafeString:
+    """Write the day of an instant as an organisation's calendar has it, with the exact instant for machines."""
+    local = at.astimezone(ZoneInfo(time_zone))
+    return format_html('<time datetime="{}">{}</time>', local.isoformat(), f"{local:%-d %B %Y}")
+
+
 @register.inclusion_tag("partials/bar.html")
 def bar(spent: int, limit: int | None, held: int = 0, label: str = "", tone: str = "") -> dict[str, str]:
     """Draw what is spent and held of a limit, all in one unit, with marks at 50 and 80 %.

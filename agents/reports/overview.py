@@ -9,7 +9,7 @@ from accounts.models import Organization
 from agents.charts import OTHER_SERIES, Chart, Point, rank_series, stacked
 from agents.models import Agent
 from agents.reports.budget_list import BudgetGroup, budget_groups
-from agents.reports.days import day_of
+from agents.reports.days import day_of, day_query
 from agents.reports.spend import DaySpend, Refusals, WindowSpend, organization_today, spend_by_day, total_pico
 from agents.reports.standing import Standing, standings
 
@@ -77,9 +77,4 @@ def _point(day: DaySpend, numbers: dict[str, int]) -> Point:
         number = numbers.get(str(agent_id), OTHER_SERIES)
         amounts[number] = amounts.get(number, 0) + pico
     shown = f"{day.day.day} {day.day:%b}"
-    return Point(label=shown, name=f"{day.day:%a} {shown}", amounts=amounts, href=_day_link(day.day))
-
-
-def _day_link(day: date) -> str:
-    """The call log's query for one day; the page puts its address before it."""
-    return f"?range=custom&since={day}&until={day}"
+    return Point(label=shown, name=f"{day.day:%a} {shown}", amounts=amounts, href=f"?{day_query(day.day)}")

@@ -13,7 +13,7 @@ from accounts.http import OrgRequest, member_required
 from agents.corrections import can_be_corrected
 from agents.filters import CUSTOM, RANGES, CallFilter, RangeForm, chips, without
 from agents.forms import CorrectionForm
-from agents.models import Basis, Call
+from agents.models import Agent, Basis, Call
 from agents.reports import call_page, calls
 from agents.reports.patience import TookTooLong, patience
 from agents.views.pages import page
@@ -51,6 +51,8 @@ def call_list(request: OrgRequest) -> HttpResponse:
         "is_valid": asked.is_valid,
         "has_any": bool(shown.entries) or calls.has_any(request.org),
         "first_page": asked.before is None,
+        "agents": Agent.objects.for_org(request.org).current(),
+        "may_change": request.membership.may_change,
         "newest_id": shown.entries[0].call.call_id if shown.entries else _NIL,
     }
     return page(request, "agents/call_list.html", context | _links(request.GET, asked, shown.next_before))

@@ -6,6 +6,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.http import OrgRequest, member_required
 from agents.reports import overview as reports
+from agents.reports.days import day_query
 from agents.reports.hard_limits import widest_limit
 from agents.reports.standing import standings
 from agents.views.pages import page
@@ -23,6 +24,7 @@ def overview(request: OrgRequest) -> HttpResponse:
         "may_change": request.membership.may_change,
         "may_stop": goes_on or request.org.allows_new_agents,
         "now": now,
+        "today_query": day_query(shown.today),
     }
     return page(request, "agents/overview.html", context, fragment="overview-live")
 

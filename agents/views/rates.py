@@ -148,7 +148,8 @@ def _listed(row: PriceRow, name: str) -> int | None:
 def _initial(request: OrgRequest, now: datetime) -> dict[str, Any]:
     """What the form begins with for the model in the address: its rate in force, else what the list says."""
     provider, model = request.GET.get("provider", ""), request.GET.get("model", "")
-    if not model.isprintable() or len(model) > RateForm.base_fields["model"].max_length:  # type: ignore[attr-defined]
+    name_max = RateForm.base_fields["model"].max_length  # type: ignore[attr-defined]
+    if any(not name.isprintable() or len(name) > name_max for name in (provider, model)):
         return {}
     rate = rates.find(rates.current(request.org.id), provider, model)
     if rate is not None:

@@ -1,12 +1,14 @@
 """The organisation's settings: who changes what, and what is never shown."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from accounts import credentials
 from accounts.credentials import open_credential
-from accounts.models import AuditEntry, Organization, ProviderCredential
+from accounts.models import AuditEntry, Membership, Organization, ProviderCredential
 from accounts.provider_check import Check, Verdict
 from accounts.views import providers
 from tests import cast
@@ -132,7 +134,21 @@ def test_audit_log_is_the_organisations_own() -> None:
     page = browser(alice).get("/settings/audit/").content.decode()
     assert "agent.created" in page
     assert "newsletter" not in page
-    assert browser(cast.bob(alice)).get("/settings/audit/").status_code == 403
+    bob = browser(cast.bob(alice))
+    assert bob.get("/settings/audit/").status_code == 403
+    assert "/settings/audit/" not in bob.get("/settings/").content.decode()
+    assert "/settings/audit/" in browser(alice).get("/settings/").content.decode()
+
+
+@pytest.mark.parametrize("address", ["/settings/", "/settings/members/", "/settings/providers/"])
+def test_dates_are_days_of_the_organisations_calendar(address: str) -> None:
+    alice = cast.alice(time_zone="Asia/Tokyo")
+    credentials.connect(alice.organization, "openai", KEY, by=alice.user)
+    for table in (Organization, Membership, ProviderCredential):
+        table.objects.update(created_at=datetime(2026, 3, 31, 18, tzinfo=UTC))
+    page = browser(alice).get(address).content.decode()
+    assert "1 April 2026" in page
+    assert "31 March" not in page
 
 
 def test_theme_is_remembered_in_a_cookie_and_leads_back() -> None:
@@ -141,7 +157,9 @@ def test_theme_is_remembered_in_a_cookie_and_leads_back() -> None:
     assert answer.headers["Location"] == "/accounts/login/"
     assert 'data-theme="dark"' in visitor.get("/accounts/login/").content.decode()
     visitor.post("/theme/")
-    assert 'data-theme="light"' in visitor.get("/accounts/login/").content.decode()
+    page = visitor.get("/accounts/login/?next=/calls/").content.decode()
+    assert 'data-theme="light"' in page
+    assert 'name="next" value="/accounts/login/?next=/calls/"' in page
 
 
 @pytest.mark.parametrize(

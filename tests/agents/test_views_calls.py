@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.ids import uuid7
+from agents import budgets
 from agents.ledger import partitions
 from agents.models import CallStatus, Reservation
 from agents.pricebook import current_book
@@ -89,10 +90,21 @@ def test_a_flood_of_refusals_is_one_row_with_count_and_sum() -> None:
 def test_no_calls_yet_is_not_no_calls_match() -> None:
     alice = cast.alice()
     assert "No calls yet" in _page(alice)
+    assert "Connect your agents" in _page(alice)
     book_call(alice)
     page = _page(alice, f"{LOG}?model=nothing")
     assert "No calls match" in page
     assert "Clear the filters" in page
+    beyond = _page(alice, f"{LOG}?before=00000000-0000-0000-0000-000000000001")
+    assert "No older calls" in beyond
+    assert "There were no calls" not in beyond
+
+
+def test_an_empty_log_offers_each_what_they_may() -> None:
+    alice = cast.alice()
+    budgets.archive(alice.agent, by=alice.user)
+    assert "/agents/new/" in _page(alice)
+    assert "/agents/new/" not in _page(cast.vera(alice))
 
 
 def test_calls_out_of_range_are_not_shown() -> None:

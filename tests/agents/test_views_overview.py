@@ -1,12 +1,17 @@
 """The overview and the list of agents, for those who may see them."""
 
+import html
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from agents import budgets
+from agents.ledger import partitions
+from agents.reports.days import day_of, day_period
 from tests import cast
 from tests.agents.pages_house import CENT, book_call, browser, refuse_call
 
@@ -25,6 +30,21 @@ def test_alice_sees_her_agent_against_its_budget() -> None:
     assert 'width="82.0%"' in page
 
 
+def test_the_number_of_refusals_links_to_those_of_the_same_day() -> None:
+    alice = cast.alice(time_zone="Asia/Tokyo")
+    partitions.ensure(days_back=2)
+    midnight = day_period(day_of(timezone.now(), "Asia/Tokyo"), "Asia/Tokyo").start_at
+    yesterday, today = refuse_call(alice, midnight - timedelta(minutes=1)), refuse_call(alice, midnight)
+    client = browser(alice)
+    for address in (OVERVIEW, f"/agents/{alice.agent.id}/"):
+        links = set(re.findall(r'href="(/calls/\?[^"]*status=refused[^"]*)"', client.get(address).content.decode()))
+        assert links
+        for link in links:
+            shown = client.get(html.unescape(link)).content.decode()
+            assert str(today.call_id) in shown
+            assert str(yesterday.call_id) not in shown
+
+
 def test_the_page_asks_again_for_its_living_part_only() -> None:
     client = browser(cast.alice())
     whole, part = client.get(OVERVIEW), client.get(OVERVIEW, headers={"HX-Request": "true"})
@@ -40,7 +60,7 @@ def test_an_organisation_without_agents_is_shown_the_way() -> None:
     budgets.archive(alice.agent, by=alice.user)
     for address in (OVERVIEW, AGENTS):
         page = browser(alice).get(address).content.decode()
-        assert "No agents yet" in page
+        assert f"<h{2 if address == AGENTS else 3}>No agents yet" in page  # no level of headings is left out
         assert reverse("agents:agent_new") in page
 
 
@@ -52,6 +72,8 @@ def test_nothing_on_these_pages_needs_a_looser_policy() -> None:
         response = client.get(address)
         page = response.content.decode()
         assert " style=" not in page
+        drawings = re.findall(r'<svg[^>]*role="img".*?</svg>', page, re.DOTALL)
+        assert not any("<a " in drawing for drawing in drawings), "screen readers hear no link within a picture"
         assert not re.search(r"\son[a-z]+=", page)
         assert not re.search(r"<script(?![^>]*\ssrc=)", page)
         assert "default-src 'none'" in response["Content-Security-Policy"]

@@ -93,7 +93,7 @@ def test_change_begins_with_the_rate_in_force_and_with_the_list_otherwise() -> N
 
 
 @pytest.mark.parametrize(
-    "query", ["?model=%00", "?model=" + "x" * 5_000, "?provider=nobody&model=a%2Fb", "?provider=%ff"]
+    "query", ["?model=%00", "?model=" + "x" * 5_000, "?provider=nobody&model=a%2Fb", "?provider=%ff", "?provider=%00"]
 )
 def test_nonsense_in_the_address_is_no_fault(query: str) -> None:
     assert browser(cast.alice()).get(PAGE + query).status_code == 200
