@@ -42,10 +42,18 @@ class RangeForm(forms.Form):
     since = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(required=False, label="Until", widget=forms.DateInput(attrs={"type": "date"}))
 
+    def __init__(self, query: QueryDict) -> None:
+        data = query.copy()
+        if not data.get("range"):
+            data["range"] = DEFAULT_RANGE  # what is in force is what the form shows, and sends again
+        super().__init__(data)
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         if self.chosen == CUSTOM:
             self._clean_days(cleaned.get("since"), cleaned.get("until"))
+        elif cleaned.get("since") or cleaned.get("until"):
+            self.add_error("range", "Choose Custom for days of your own, or leave the days empty.")
         return cleaned
 
     @property

@@ -88,6 +88,15 @@
     }
   });
 
+  // Days of one's own and a preset range exclude each other; without scripts the server says so.
+  document.addEventListener("change", (event) => {
+    const fields = event.target.closest(".filters form")?.elements;
+    if (!fields) return;
+    const days = [fields.since, fields.until];
+    if (days.includes(event.target) && event.target.value) fields.range.value = "custom";
+    if (event.target === fields.range && fields.range.value !== "custom") for (const day of days) day.value = "";
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     reveal(document);
     document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -117,6 +117,19 @@ def test_calls_out_of_range_are_not_shown() -> None:
     assert str(old.call_id) in _page(alice, f"{LOG}?range=7d")
 
 
+@pytest.mark.parametrize("query", ["", "?range=", "?model=x"])
+def test_the_filter_form_shows_the_range_in_force(query: str) -> None:
+    page = _page(cast.alice(), f"{LOG}{query}")
+    assert re.findall(r'<option value="(\w+)" selected>', page.partition('name="range"')[2])[0] == "24h"
+    assert re.search(r'<a class="chip"[^>]*aria-current="true">24 hours<', page)
+
+
+def test_days_beside_a_preset_range_are_not_passed_over() -> None:
+    page = _page(cast.alice(), f"{LOG}?range=24h&since=2026-11-01&until=2026-11-02")
+    assert "Choose Custom for days of your own, or leave the days empty." in page
+    assert "A filter cannot be read" in page
+
+
 def test_a_bad_filter_is_named_and_breaks_nothing() -> None:
     alice = cast.alice()
     book_call(alice)

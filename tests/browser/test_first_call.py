@@ -42,6 +42,11 @@ def test_newcomer_sees_the_first_call_live_and_then_a_refusal(
     asked_after = provider.stats()["requests"] if "requests" in provider.stats() else len(provider.log())
     assert asked_after == asked_before, "a refused call reached the provider"
     expect(page.locator("main")).to_contain_text("Refused", timeout=LIVE_SECONDS * 1000)
+    page.locator(".filters summary").click()
+    page.locator("[name=since]").fill("2026-11-01")
+    expect(page.locator("[name=range]")).to_have_value("custom")
+    page.locator("[name=range]").select_option("7d")
+    expect(page.locator("[name=since]")).to_have_value("")
     page.goto("/overview/")
     expect(page.locator("main")).to_contain_text("1 refused")
 
