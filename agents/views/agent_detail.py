@@ -113,7 +113,7 @@ def live_context(request: OrgRequest, agent: Agent) -> dict[str, Any]:
         "entries": calls.entries_of(request.org, list(latest[:_LATEST_COUNT])),
         "running": calls.running(request.org, agent.id),
         "waiting": waiting_facts(agent, now) if agent.first_call_at is None else None,
-        "may_change": request.membership.may_change,
+        "may_change": request.membership.may_change and agent.archived_at is None,
     }
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.credentials import connect
 from accounts.models import AuditEntry
-from agents import callers
+from agents import budgets, callers
 from agents.key_text import KeyRejected
 from agents.models import Agent, AgentKey, Balance, Budget, KeyMode, OrganizationKey
 from agents.money import PICO_PER_USD
@@ -146,7 +146,30 @@ def test_a_bad_limit_keeps_the_old_one_and_what_was_typed(typed: str) -> None:
     alice = cast.alice()
     page = browser(alice).post(f"/agents/{alice.agent.id}/limit/", {"daily_limit": typed}).content.decode()
     assert 'id="id_daily_limit_error"' in page
+    assert re.findall(r"<[^>]*\sautofocus", page) == [_begun(page, "daily_limit")]
     assert _daily_limit(alice.agent) == 500 * CENT
+
+
+def test_the_cursor_stands_in_the_field_that_will_not_do_and_in_no_other() -> None:
+    page = browser(cast.alice()).post(NEW, {"name": "x", "daily_limit": "-7", "ticket": "t"}).content.decode()
+    assert re.findall(r"<[^>]*\sautofocus", page) == [_begun(page, "daily_limit")]
+
+
+def _begun(page: str, name: str) -> str:
+    """The field's tag up to the word that puts the cursor there."""
+    found = re.search(rf'<input[^>]*name="{name}"[^>]*\sautofocus', page)
+    assert found is not None, f"the cursor does not stand in {name}"
+    return found[0]
+
+
+def test_an_archived_agent_says_so_and_offers_nothing_to_change() -> None:
+    alice = cast.alice()
+    book_call(alice)
+    budgets.archive(alice.agent, by=alice.user)
+    page = browser(alice).get(f"/agents/{alice.agent.id}/").content.decode()
+    assert "Archived since" in page
+    assert "Latest calls" in page
+    assert "<form" not in page.partition("<main")[2]
 
 
 def test_pausing_and_resuming_work_by_button() -> None:
