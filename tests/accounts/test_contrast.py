@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-TOKENS, BASE, COMPONENTS = (Path(f"static/css/{name}.css").read_text() for name in ("tokens", "base", "components"))
+NAMES = ("tokens", "base", "layout", "components", "agents")
+TOKENS, BASE, LAYOUT, COMPONENTS, AGENTS = (Path(f"static/css/{name}.css").read_text() for name in NAMES)
 PILL_SHARE = 0.11  # a pill stands on this much of its own colour
 RATIO_MIN = 4.5
 
@@ -85,6 +86,14 @@ def test_pill_brings_its_ground_wherever_it_stands() -> None:
 def test_link_in_a_sentence_is_told_by_more_than_its_colour() -> None:
     assert contrast(token("accent", "light"), token("muted", "light")) < 3
     assert ":is(p, dd, .notice) a:not([class]) { text-decoration: underline;" in BASE
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_focus_is_seen_where_the_usual_ring_would_be_cut_off_or_is_none(theme: str) -> None:
+    assert ".table-scroll:focus-visible { outline-offset: -2px;" in COMPONENTS
+    assert ":is(.nav, .side) a:focus-visible { outline-offset: -2px; }" in LAYOUT
+    assert ".chart a:focus-visible .column-ground { stroke: var(--accent); stroke-width: 2; }" in AGENTS
+    assert contrast(token("accent", theme), token("panel", theme)) >= 3
 
 
 def test_no_text_is_faded() -> None:
