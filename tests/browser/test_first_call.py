@@ -133,7 +133,7 @@ def walk_on_a_phone(page: Page) -> None:
     agent = page.url
     for address in (
         agent, f"{agent}waiting/", f"{agent}guards/", f"{agent}budgets/", "/overview/", "/agents/", "/calls/",
-        "/alerts/", "/settings/", "/settings/providers/", "/settings/audit/", "/profile/",
+        f"/calls/?q={'z' * 150}", "/alerts/", "/settings/", "/settings/providers/", "/settings/audit/", "/profile/",
     ):  # fmt: skip
         page.goto(address)
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
