@@ -86,6 +86,10 @@ def test_closed_installation_takes_nobody(client: Client, settings: Any, mode: s
     assert "Sign-up is closed" in sign_up(client).content.decode()
     assert not User.objects.exists()
     assert "Create an account" not in client.get("/").content.decode()
+    for address in ("/", "/accounts/login/"):
+        assert "/accounts/signup/" not in client.get(address).content.decode()
+    settings.SHREDDER_SIGNUP = "open"
+    assert "/accounts/signup/" in client.get("/accounts/login/").content.decode()
 
 
 def test_sign_up_answers_the_same_whether_or_not_the_address_is_known(client: Client) -> None:
