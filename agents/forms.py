@@ -7,6 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from accounts.models import Organization
+from accounts.text import as_seen, refuse_control_characters
 from agents.budget_terms import COUNT_MAX
 from agents.corrections import REASON_MAX
 from agents.models import Agent, KeyMode
@@ -38,16 +39,10 @@ class UsdField(forms.CharField):
 
 
 class NameField(forms.CharField):
-    """A name for people to read: one line, without characters that cannot be seen."""
+    """A name for people to read, by the rule for an organisation's: one line, without characters that are not seen."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": NAME_MAX, **kwargs})
-
-    def clean(self, value: Any) -> str:
-        name: str = super().clean(value)
-        if not name.isprintable():
-            raise ValidationError("Use letters, digits and signs that can be seen.", code="unprintable")
-        return name
+        super().__init__(**{"max_length": NAME_MAX, "validators": [refuse_control_characters], **kwargs})
 
 
 class CountField(forms.CharField):
@@ -160,8 +155,7 @@ class RevokeForm(forms.Form):
 
     def clean_confirm(self) -> str:
         typed: str = self.cleaned_data["confirm"]
-        # A browser shows several spaces as one, so nobody could type what stands there.
-        if typed.split() != self.expected.split():
+        if as_seen(typed) != as_seen(self.expected):
             raise ValidationError(f"Type {self.expected} to revoke the key.", code="confirm")
         return typed
 

@@ -62,11 +62,17 @@ def test_a_charlie_budget_does_not_make_alices_agents_unlimited() -> None:
     assert not LimitForm({"daily_limit": ""}, organization=alice.organization).is_valid()
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\nb", "a\x00b", "a\u202eb"])
+@pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\nb", "a\x00b", "a\u202eb", "a\u2028b", "\u200d"])
 def test_a_name_is_one_visible_line(name: str) -> None:
     form = AgentForm({"name": name, "daily_limit": "5"}, organization=cast.alice().organization)
     assert list(form.errors) == ["name"]
     assert list(RenameForm({"name": name}).errors) == ["name"]
+
+
+@pytest.mark.parametrize("name", ["👩\u200d💻 dev", "サポート\u3000受付", "می\u200cخواهم", "support\u00a0triage"])
+def test_a_name_may_be_of_any_script(name: str) -> None:
+    assert RenameForm({"name": name}).is_valid()
+    assert RevokeForm({"confirm": name.replace("\u200c", "").replace("\u3000", " ")}, expected=name).is_valid()
 
 
 def test_a_new_agent_starts_at_five_dollars() -> None:
