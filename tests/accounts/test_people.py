@@ -21,14 +21,6 @@ pytestmark = pytest.mark.django_db
 NEW = "ada@acme.example"
 
 
-@pytest.fixture(autouse=True)
-def _forget_attempts() -> None:
-    """Attempts are counted in the cache, which outlives a test."""
-    from django.core.cache import cache
-
-    cache.clear()
-
-
 def sign_up(client: Client, email: str = NEW) -> Any:
     return client.post("/accounts/signup/", {"email": email, "password1": PASSWORD})
 
