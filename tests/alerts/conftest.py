@@ -3,7 +3,6 @@
 import asyncio
 import email
 import email.policy
-import socket
 from collections.abc import Iterator
 from email.message import EmailMessage
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from shredder.embedded.state import free_port
 from tests.servers import committed_database, database_template
 
 __all__ = ["committed_database", "database_template"]
@@ -24,7 +24,7 @@ class PostOffice:
         self.mails: list[EmailMessage] = []
         self.delay_seconds = 0.0
         self.refused: set[str] = set()
-        self.port = _free_port()
+        self.port = free_port()
         self._controller: Controller | None = None
 
     def open(self) -> None:
@@ -82,9 +82,3 @@ def post_office(settings: Any) -> Iterator[PostOffice]:
     }
     yield office
     office.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
