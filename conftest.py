@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from shredder.embedded.processes import command_line
 
 # Helpers of tests assert too, and must say what they compared.
 pytest.register_assert_rewrite("tests")
+
+# Programs that tests start again and again must not be compiled again and again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 _running = ExitStack()
 
@@ -41,6 +45,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             _running.close()
             pytest.exit(f"the test servers cannot start: {reason}", returncode=3)
         # A folder given by the developer, with `up` running on it: its servers will do.
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let the end of a day or hour pass before the next test, not in the middle of it."""
+    from tests.boundaries import wait_seconds
+
+    time.sleep(wait_seconds(time.time()))
 
 
 def pytest_unconfigure() -> None:

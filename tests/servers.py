@@ -172,10 +172,8 @@ def _serves(address: str) -> bool:
 
 
 def _environment(port: int) -> dict[str, str]:
-    # A server that is started again and again must not be compiled again and again.
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **inherited,
+        **os.environ,
         "DJANGO_SETTINGS_MODULE": "shredder.settings",
         "DATABASE_URL": database_url(),
         "REDIS_URL": settings.REDIS_URL,
