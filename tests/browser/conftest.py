@@ -1,8 +1,10 @@
 """A real browser against a real installation and a provider fake that keeps its own bill."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
@@ -10,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from tests.browser.installation import Installation, installation
 from tests.fakes.servers import ProviderFake, provider_fake
 
+HERE = Path(__file__).parent
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -49,31 +52,71 @@ class Reader:
             self.complaints.append(f"answer {status}: {getattr(response, 'url', '')}")
 
 
-@pytest.fixture(scope="module")
-def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProviderFake]:
-    with provider_fake(tmp_path_factory.mktemp("provider")) as fake:
-        yield fake
+class Running:
+    """What every browser test uses: started by the first of them in this process, ended with the last."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._parts: dict[str, Any] = {}
+
+    def part[T](self, name: str, start: Callable[[], AbstractContextManager[T]]) -> T:
+        """The part of this name, which runs from now on."""
+        if name not in self._parts:
+            self._parts[name] = self._stack.enter_context(start())
+        found: T = self._parts[name]
+        return found
+
+    def end(self) -> None:
+        self._parts.clear()
+        self._stack.close()
 
 
-@pytest.fixture(scope="module")
-def shredder(provider: ProviderFake) -> Iterator[Installation]:
+running = Running()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the browser tests side by side, whatever their order: an installation takes ten seconds to start."""
+    ours = [item for item in items if item.path.parent == HERE]
+    if ours:
+        at = items.index(ours[0])
+        items[:] = [*items[:at], *ours, *(item for item in items[at:] if item.path.parent != HERE)]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is None or nextitem.path.parent != HERE:
+        running.end()
+
+
+@pytest.fixture
+def provider(tmp_path_factory: pytest.TempPathFactory) -> ProviderFake:
+    return running.part("provider", lambda: provider_fake(tmp_path_factory.mktemp("provider")))
+
+
+@pytest.fixture
+def shredder(provider: ProviderFake) -> Installation:
     environment = {
         "SHREDDER_OPENAI_BASE_URL": provider.openai_base_url,
         "SHREDDER_ANTHROPIC_BASE_URL": provider.anthropic_base_url,
         "SHREDDER_ALLOW_PRIVATE_UPSTREAMS": "1",
     }
-    with installation(environment) as running:
-        yield running
+    return running.part("installation", lambda: installation(environment))
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+@pytest.fixture
+def chromium() -> Browser:
     if not CHROMIUM.exists():
         pytest.skip("Chromium is not installed; .ci/run installs it")
+    return running.part("browser", browser)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
 
 
 @pytest.fixture

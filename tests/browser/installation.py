@@ -17,6 +17,7 @@ from threading import Thread
 CHECKOUT = Path(__file__).resolve().parents[2]
 READY_SECONDS_MAX = 300.0  # a cold start on a busy machine
 STOP_SECONDS_MAX = 40.0
+MAIL_SECONDS_MAX = 20.0
 # The test run's own servers and settings must not leak into the installation.
 OWN = ("DATABASE_URL", "REDIS_URL", "SHREDDER_HOME", "SHREDDER_TEST_HOME", "DJANGO_SETTINGS_MODULE", "SITE_URL")
 
@@ -28,15 +29,15 @@ class Installation:
     url: str
     home: Path
 
-    def newest_mail(self, after_count: int = 0, timeout_seconds: float = 20) -> str:
-        """The text of the latest mail, once there are more than `after_count`."""
-        deadline = time.monotonic() + timeout_seconds
+    def first_mail(self, to: str) -> str:
+        """The text of the first mail to an address, once it is there."""
+        deadline = time.monotonic() + MAIL_SECONDS_MAX
         while time.monotonic() < deadline:
-            mails = sorted((self.home / "mail").glob("*.eml"), key=lambda file: file.stat().st_mtime_ns)
-            if len(mails) > after_count:
-                return mails[-1].read_text()
+            for mail in sorted((self.home / "mail").glob("*.eml"), key=lambda file: file.stat().st_mtime_ns):
+                if f"To: {to}\n" in (text := mail.read_text()):
+                    return text
             time.sleep(0.1)
-        raise AssertionError("no mail came")
+        raise AssertionError(f"no mail came to {to}")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ def found(page: Page, name: str) -> None:
 
 def test_the_example_follows_what_is_typed_and_keeps_the_place(reader: Reader, shredder: Installation) -> None:
     page = reader.page
-    sign_up(page, shredder, "alice@acme.example")
+    sign_up(page, shredder, "alice+rates@acme.example")
     found(page, "Acme Robotics")
     page.get_by_label("Model").fill("acme-70b")
     page.get_by_label("Output").fill("1")
@@ -34,7 +34,7 @@ def test_the_example_follows_what_is_typed_and_keeps_the_place(reader: Reader, s
 
 def test_a_slip_is_caught_and_confirmed_without_scripts(scriptless: BrowserContext, shredder: Installation) -> None:
     page = scriptless.new_page()
-    sign_up(page, shredder, "charlie@borealis.example")
+    sign_up(page, shredder, "charlie+rates@borealis.example")
     found(page, "Borealis")
     page.get_by_label("Model").fill("gpt-4o")
     page.get_by_label("Input", exact=True).fill("2500")

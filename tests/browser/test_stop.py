@@ -25,7 +25,7 @@ CUT = '"reason":"agent_paused"'
 def test_the_buttons_cut_what_runs(reader: Reader, shredder: Installation, provider: ProviderFake) -> None:
     """B5, D2, D3."""
     page = reader.page
-    sign_up(page, shredder, "ada@acme.example")
+    sign_up(page, shredder, "ada+stop@acme.example")
     found_organisation(page)
     connect_provider(page)
     key = create_agent(page, "support-triage", daily_budget="5")
@@ -60,7 +60,7 @@ def test_the_red_button_works_without_scripts(
 ) -> None:
     """D9."""
     page = scriptless.new_page()
-    sign_up(page, shredder, "bea@acme.example")
+    sign_up(page, shredder, "bea+stop@acme.example")
     page.get_by_label("Organisation name").fill("Borealis Labs")
     page.get_by_role("button", name="Continue").click()
     key = connect_and_create(page)
