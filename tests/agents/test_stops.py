@@ -98,7 +98,7 @@ async def test_a_stop_that_is_rolled_back_cuts_nothing(
         budgets.announce(Stop("organization", house.organization.pk))
 
     await in_thread(stop_and_fail)
-    await until(lambda: bool(call.cut_by), 1.0)
+    await until(lambda: bool(call.cut_by))
     assert call.cut_by == [Stop("organization", house.organization.pk)], "the later one came, the earlier never did"
 
 
@@ -107,7 +107,7 @@ async def test_a_revoked_key_is_shown_masked(house: House, calls: list[FakeCall]
     call, other = FakeCall(house.agent.pk, key.pk), FakeCall(house.agent.pk, key.pk + 1)
     calls += [call, other]
     await in_thread(keys.revoke, key, by=None)
-    await until(lambda: bool(call.cut_by), 1.0)
+    await until(lambda: bool(call.cut_by))
     assert (call.cut_by[0].shown, other.cut_by) == (str(key), [])
 
 
@@ -118,7 +118,7 @@ async def test_a_revoked_organisation_key_cuts_its_calls_and_no_others(
     call, agents_own = FakeCall(house.agent.pk, None, key.pk), FakeCall(house.agent.pk, key.pk)
     calls += [call, agents_own]
     await in_thread(organization_keys.revoke, key, by=None)
-    await until(lambda: bool(call.cut_by), 1.0)
+    await until(lambda: bool(call.cut_by))
     assert (call.cut_by[0].shown, agents_own.cut_by) == (str(key), [])
 
 
@@ -192,7 +192,7 @@ async def test_a_notification_that_names_no_stop_is_passed_over(
     with pytest.raises(ValueError):
         stops.read_stop(payload)
     await in_thread(budgets.stop_now, house.agent, None)
-    await until(lambda: bool(call.cut_by), 1.0)
+    await until(lambda: bool(call.cut_by))
 
 
 @pytest.mark.parametrize(
