@@ -14,6 +14,7 @@ import orjson
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 5
+ANSWER_SECONDS_MAX = 30  # of a busy machine
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,21 @@ class ProviderFake:
 
     def stats(self) -> dict[str, Any]:
         """The counters, see tests/fakes/provider.py."""
-        found: dict[str, Any] = httpx.get(f"{self.url}/_stats").json()
+        found: dict[str, Any] = httpx.get(f"{self.url}/_stats", timeout=ANSWER_SECONDS_MAX).json()
         return found
 
     def log(self) -> list[dict[str, Any]]:
         """The last thousand requests as the fake received them."""
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/_log").json()
+        found: list[dict[str, Any]] = httpx.get(f"{self.url}/_log", timeout=ANSWER_SECONDS_MAX).json()
         return found
 
     def script(self, **words: Any) -> None:
         """Script words that hold for every call from now on."""
-        httpx.post(f"{self.url}/_script", content=orjson.dumps(words)).raise_for_status()
+        httpx.post(f"{self.url}/_script", content=orjson.dumps(words), timeout=ANSWER_SECONDS_MAX).raise_for_status()
 
     def reset(self) -> None:
         """Forget the script, the counters, the log and the bill."""
-        httpx.post(f"{self.url}/_reset").raise_for_status()
+        httpx.post(f"{self.url}/_reset", timeout=ANSWER_SECONDS_MAX).raise_for_status()
 
     def stop(self) -> None:
         """End the process, by its id."""

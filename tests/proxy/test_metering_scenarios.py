@@ -70,11 +70,15 @@ def test_one_call_costs_the_same_wherever_it_is_shown(on: Stage, path: str, stre
 
 
 def test_every_endpoint_moves_the_same_counter(on: Stage) -> None:
-    """Scenario B18."""
+    """Scenario B18: chat, messages and responses."""
     worker, spent_pico = on.worker(), 0
-    for path in (CHAT, MESSAGES):
-        settled(post(on, worker, path).headers["x-awx-call-id"])
-        all_settled()
+    responses = {"model": "gpt-4o-mini", "input": "Hi [[tokens_in=40 tokens_out=20]]", "max_output_tokens": 30}
+    for ask in (
+        lambda: post(on, worker, CHAT),
+        lambda: post(on, worker, MESSAGES),
+        lambda: on.post(worker.key, "/v1/responses", json=responses),
+    ):
+        settled(ask().headers["x-awx-call-id"])
         assert worker.spent_pico > spent_pico
         spent_pico = worker.spent_pico
     assert spent_pico == on.fake.billed_pico()
