@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,9 @@ import anthropic
 import httpx
 import openai
 import orjson
+from django.conf import settings
 from django.db import transaction
+from redis import Redis
 
 from accounts import credentials
 from agents import budgets, keys
@@ -25,6 +27,7 @@ from tests.servers import ProxyServer, proxy_server
 
 PROVIDER_KEY = "sk-fake-provider-key"
 SETTLED_SECONDS_MAX = 15.0
+KEPT_SECONDS_MAX = 10.0
 
 _numbers = itertools.count(1)
 
@@ -141,6 +144,16 @@ def settled(call_id: str | UUID) -> Call:
             return row
         time.sleep(0.01)
     raise AssertionError(f"call {call_id} has no row; reserved: {Reservation.objects.count()}")
+
+
+def kept[T](on: Stage, ask: Callable[[], T]) -> T:
+    """Make a call, and wait until the cache keeps its answer: it is written after the client has it."""
+    with Redis.from_url(settings.REDIS_URL) as store:
+        ends = f"awx:cache:{{{on.alice.organization.id}}}:ends"
+        before, answer, deadline = set(store.zrange(ends, 0, -1)), ask(), time.monotonic() + KEPT_SECONDS_MAX
+        while before >= set(store.zrange(ends, 0, -1)):
+            assert time.monotonic() < deadline, "the answer was not kept"
+    return answer
 
 
 def sent_body(on: Stage) -> dict[str, Any]:
