@@ -1,7 +1,7 @@
 """Statements below psycopg's cursors, against PostgreSQL on both loops: each ends in an answer, an error or a loss."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -50,7 +50,7 @@ class Guest:
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def meet(request: pytest.FixtureRequest, house: House) -> Callable[[Meeting], None]:
+def meet(request: pytest.FixtureRequest, house: House) -> Iterator[Callable[[Meeting], None]]:
     """Run a meeting with a guest on one of the two loops, in bounded time."""
 
     async def hold(meeting: Meeting) -> None:
@@ -66,7 +66,9 @@ def meet(request: pytest.FixtureRequest, house: House) -> Callable[[Meeting], No
         with asyncio.Runner(loop_factory=request.param) as runner:
             runner.run(hold(meeting))
 
-    return run
+    yield run
+    # A server that sleeps does not see that its client has left, and would keep the test's database for a minute.
+    house.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = %s", SLEEP.text)
 
 
 async def _lost(asked: Awaitable[Any]) -> None:

@@ -2,17 +2,17 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-import httpx
 import orjson
 import pytest
 from django.utils import timezone
 
 from agents import budgets, keys
 from agents.models import Agent, Budget, KeyMode
+from proxy.providers.fingerprints import fingerprint
 from tests.proxy.guards.guarded import (
     LOOSENED_SECONDS,
     PATIENT,
@@ -64,19 +64,17 @@ def until_written(worker: Worker, count: int = 1) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def to_its_end(on: Stage, own_valkey: PrivateValkey) -> Callable[..., httpx.Response]:
-    """Makes a call of an agent with guards, and waits until both processes can know how it ended."""
+def until_known(valkey: PrivateValkey, worker: Worker, question: str, of: str) -> None:
+    """Wait until Valkey has what both processes go by: it is told of a call's end when its client has the answer."""
+    deadline = time.monotonic() + SETTLED_SECONDS_MAX
+    while b":1\r\n" not in valkey.ask(question, f"guards:{{{worker.agent.id}:live}}{of}"):
+        assert time.monotonic() < deadline, "the end was never counted"
 
-    def call(worker: Worker, words: str, *, session: str = "") -> httpx.Response:
-        before = own_valkey.scripts_run()
-        answer = chat(on, worker, words, session=session)
-        deadline = time.monotonic() + SETTLED_SECONDS_MAX
-        while own_valkey.scripts_run() < before + 2:  # its take and its end
-            assert time.monotonic() < deadline, "its end was never counted"
-        return answer
 
-    return call
+def failed(on: Stage, valkey: PrivateValkey, worker: Worker, session: str = "") -> None:
+    """A call that fails, known to both processes."""
+    assert chat(on, worker, "status=500", session=session).status_code == 500
+    until_known(valkey, worker, "EXISTS", f":failures:{fingerprint(session.encode())}")
 
 
 # Rates
@@ -116,12 +114,21 @@ def test_racing_calls_never_reserve_more_tokens_than_the_minute_has(on: Stage) -
     assert at_once(on, worker, bodies) == {200: 3, 429: 2}
 
 
-def test_tokens_that_a_call_did_not_use_are_free_again(on: Stage, to_its_end: Callable[..., httpx.Response]) -> None:
+def until_passes(on: Stage, worker: Worker, words: str) -> None:
+    """The first call that is not refused: what the one before did not use comes back when its client has its answer."""
+    deadline = time.monotonic() + SETTLED_SECONDS_MAX
+    while (answer := chat(on, worker, words)).status_code == 429:
+        assert time.monotonic() < deadline, "nothing came back"
+    assert answer.status_code == 200
+
+
+def test_tokens_that_a_call_did_not_use_are_free_again(on: Stage) -> None:
     """A20, the other way round: what a call used stays counted."""
     worker = guarded(on, tokens_per_minute=1)
     worst = int(awx(chat(on, worker, "tokens_in=9 tokens_out=1"))["asked"])
     loosen_guards(worker, tokens_per_minute=worst + 25)
-    assert [to_its_end(worker, "tokens_in=9 tokens_out=1").status_code for _ in range(3)] == [200] * 3
+    for _ in range(3):
+        until_passes(on, worker, "tokens_in=9 tokens_out=1")
     assert chat(on, worker, "tokens_in=9 tokens_out=1").status_code == 429
 
 
@@ -261,11 +268,9 @@ def test_an_agent_that_its_history_has_blocked_is_refused_until_then(on: Stage) 
 # Retries
 
 
-def test_a_retry_is_held_back_whatever_its_body_and_its_session_alone(
-    on: Stage, to_its_end: Callable[..., httpx.Response]
-) -> None:
+def test_a_retry_is_held_back_whatever_its_body_and_its_session_alone(on: Stage, own_valkey: PrivateValkey) -> None:
     worker = guarded(on, retry_mode="block")
-    assert to_its_end(worker, "status=500", session="run-1").status_code == 500
+    failed(on, own_valkey, worker, "run-1")
     held = chat(on, worker, "text=another", session="run-1")
     assert held.status_code == 429
     assert (awx(held)["reason"], awx(held)["rule"]) == ("rate_limited", "retry_storm")
@@ -276,29 +281,26 @@ def test_a_retry_is_held_back_whatever_its_body_and_its_session_alone(
     assert [(event.rule, event.session) for event in events(worker)] == [("retry_storm", "run-1")]
 
 
-def test_a_client_that_waits_as_told_passes(on: Stage, to_its_end: Callable[..., httpx.Response]) -> None:
+def test_a_client_that_waits_as_told_passes(on: Stage, own_valkey: PrivateValkey) -> None:
     worker = guarded(on, retry_mode="block")
-    to_its_end(worker, "status=500")
+    failed(on, own_valkey, worker)
     held = chat(on, worker)
     time.sleep(int(held.headers["retry-after"]))
     assert chat(on, worker).status_code == 200
 
 
-def test_pacing_makes_a_retry_wait_instead_of_being_refused(
-    on: Stage, to_its_end: Callable[..., httpx.Response]
-) -> None:
+def test_pacing_makes_a_retry_wait_instead_of_being_refused(on: Stage, own_valkey: PrivateValkey) -> None:
     worker = guarded(on, retry_mode="block", pacing_seconds=5)
-    to_its_end(worker, "status=500")
+    failed(on, own_valkey, worker)
     began = time.monotonic()
     assert chat(on, worker).status_code == 200
     assert 0.7 < time.monotonic() - began < 5
 
 
-def test_a_provider_that_asks_to_wait_is_left_alone_by_every_process(
-    on: Stage, to_its_end: Callable[..., httpx.Response]
-) -> None:
+def test_a_provider_that_asks_to_wait_is_left_alone_by_every_process(on: Stage, own_valkey: PrivateValkey) -> None:
     worker = guarded(on, calls_per_minute=100)
-    told = to_its_end(worker, "status=429 retry_after=30")
+    told = chat(on, worker, "status=429 retry_after=30")
+    until_known(own_valkey, worker, "HEXISTS", " hold:openai")
     assert told.status_code == 429
     assert "awx" not in told.json()["error"], "the provider's own words"
     for number in range(8):
