@@ -72,9 +72,9 @@ def test_long_texts_of_living_languages_gain_nothing():
 
 
 def test_a_run_of_combining_marks_takes_linear_time():
-    began = time.perf_counter()
+    began = time.thread_time()
     assert bounds.nfkc_growth(["\u0315\u0300" * 500_000]) >= 0
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_arguments_in_a_string_count_as_what_they_become_when_they_are_written_again():

@@ -84,9 +84,9 @@ def test_a_text_in_pieces_counts_no_less_than_the_whole(text):
 @pytest.mark.parametrize("letter", [" ", "\t ", "a", "\n", "漢", "^", "aA", "\u0301"])
 def test_a_million_bytes_of_anything_are_counted_in_time(letter, encoding):
     text = letter * (1_000_000 // len(letter.encode()))
-    began = time.perf_counter()
+    began = time.thread_time()
     assert count(encoding, text) > 0
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_a_count_stops_between_pieces_once_its_time_is_over():

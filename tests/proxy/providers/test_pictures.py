@@ -87,6 +87,6 @@ def test_base64_that_two_decoders_read_differently_has_no_size():
     ids=["png", "gif", "jpeg fill", "jpeg segments"],
 )
 def test_an_image_of_very_many_parts_is_given_up_at_once(image):
-    began = time.monotonic()
+    began = time.thread_time()
     assert pictures.size_of_file(image) is None
-    assert time.monotonic() - began < 0.2
+    assert time.thread_time() - began < 0.2

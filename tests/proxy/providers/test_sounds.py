@@ -120,9 +120,9 @@ def test_a_header_that_understates_gains_nothing():
 
 def test_as_many_frames_as_are_scanned_take_little_time_and_more_are_refused():
     most = sounds.FRAMES_MAX - 1
-    began = time.perf_counter()
+    began = time.thread_time()
     assert measured(mp3(most, head=b"\xff\xf3\x14\xc4", size=24)) == most * 24
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
     with pytest.raises(UnboundedCall):
         measured(mp3(most + 1, head=b"\xff\xf3\x14\xc4", size=24))
 

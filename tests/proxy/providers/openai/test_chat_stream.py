@@ -223,12 +223,12 @@ def test_lines_that_are_not_json_pass_and_do_no_harm():
 def test_a_line_without_end_costs_constant_memory_and_time_and_passes():
     meter = chat.stream_meter(request())
     piece = b"x" * 65_536
-    began = time.perf_counter()
+    began = time.thread_time()
     seen = b"".join(meter.feed(piece) for _ in range(400))
     seen += meter.feed(b"end\n" + no_choices(TOLD)) + meter.flush()
     assert seen == piece * 400 + b"end\n"
     assert meter.finish().usage == Usage(input=9, output=4)
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_a_whole_answer_is_metered():
