@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -297,12 +298,18 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         self.run(self.ledger.stop(grace_seconds=2))
         self.loop.run_until_complete(self.proxy.stop())
-        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.run_until_complete(self._end_tasks())
         self.house.connection.close()
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
-        self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
+
+    async def _end_tasks(self) -> None:
+        """Let what still runs end, connections that were on their way included: none may outlive the loop."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        gc.collect()  # nobody holds a connection that was made for a cancelled task
+        await asyncio.sleep(0)
 
     # Tools
 
