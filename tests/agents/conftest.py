@@ -39,7 +39,8 @@ async def distant(proxy: TcpProxy) -> AsyncIterator[Ledger]:
     """A ledger that reaches PostgreSQL through the proxy."""
     ledger = Ledger(await proxy.start())
     await ledger.start()
-    while not ledger.ready:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while not ledger.ready:
+            await asyncio.sleep(0.01)
     yield ledger
     await ledger.stop(grace_seconds=3)

@@ -82,7 +82,8 @@ async def test_a_burial_whose_answer_is_lost_is_repeated_and_ends_the_ask_once(h
     faults.arm("after_bury_sent:1:drop")
     grave = WaitingAsk(ask, {"model": "gpt-4o"}, "", None, 0.0)  # type: ignore[arg-type]
     ledger.upkeep.bury(grave)
-    while ledger.upkeep._graves:
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(10):
+        while ledger.upkeep._graves:
+            await asyncio.sleep(0.02)
     assert [row["status"] for row in house.book(ask.call_id)] == ["voided"]
     assert house.amounts() == (0, 0)

@@ -108,8 +108,9 @@ async def test_while_postgresql_is_away_asks_fail_and_settles_wait(
     proxy.is_away = False
     assert await asyncio.wait_for(ending, 10) == "settled"
     assert house.amounts() == (5, 0)
-    while not distant.ready:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        while not distant.ready:
+            await asyncio.sleep(0.01)
     await distant.reserve(house.ask(1))
 
 

@@ -121,8 +121,9 @@ async def test_a_ceiling_is_booked_before_the_error_is_read(reading: asyncio.Eve
     async with erring(504) as provider, inside(provider.base_url) as by:
         calling = asyncio.create_task(by.chat())
         await reading.wait()
-        while not (rows := await rows_of(by)):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not (rows := await rows_of(by)):
+                await asyncio.sleep(0.01)
         assert not provider.may_go_on.is_set()
         assert not calling.done()
         assert [(row.basis, row.cost_pico, row.reason) for row in rows] == [

@@ -133,8 +133,9 @@ async def test_a_call_is_priced_by_the_book_that_held_it(fake: ProviderFake) -> 
     async with inside(fake.openai_base_url) as by:
         words = "delay_ms=300 tokens_out=9"
         running = asyncio.create_task(by.chat(words))
-        while fake.stats()["open"] < 1:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while fake.stats()["open"] < 1:
+                await asyncio.sleep(0.01)
         by.process.prices = Prices(book_at(3))
         before = await by.row_of(await running)
         assert before.cost_pico == fake.billed_pico() > 0

@@ -124,8 +124,9 @@ def test_a_running_call_is_settled_by_the_rate_that_its_ceiling_was_made_with(on
     async def call_and_change() -> Any:
         call = asyncio.to_thread(on.post, worker.key, json=body(words="tokens_in=40 tokens_out=20 delay_ms=1500"))
         running = asyncio.create_task(call)
-        while await asyncio.to_thread(lambda: worker.held_pico) == 0:
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(lambda: worker.held_pico) == 0:
+                await asyncio.sleep(0.02)
         await asyncio.to_thread(set_rate, on, usd="50", out="50")
         return await running
 

@@ -3,7 +3,6 @@
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from agents.models import PriceBookVersion
 from agents.pricebook import current_book
+from tests.proxy.crowd import wait_for
 from tests.proxy.load import chat_body
 from tests.proxy.stage import Stage, settled, stage
 
@@ -39,8 +39,7 @@ def test_a_stop_waits_for_streams_and_settles_them(short_lived: Stage) -> None:
 
     reading = threading.Thread(target=read)
     reading.start()
-    while on.fake.stats()["open"] < 1:
-        time.sleep(0.02)
+    wait_for(lambda: on.fake.stats()["open"] == 1)
     on.server.processes[0].send_signal(signal.SIGTERM)
     reading.join()
     assert on.server.processes[0].wait(30) == 0
@@ -61,8 +60,7 @@ def test_a_stop_that_waits_no_longer_tells_clients_so_and_none_asks_again(fresh_
         whole = threads.submit(ask, model="gpt-4o", messages=messages)
         stream = threads.submit(ask, model="gpt-4o", messages=messages, stream=True)
         unsent = threads.submit(send_half_a_body, on, worker.key)
-        while on.fake.stats()["open"] < 2:
-            time.sleep(0.02)
+        wait_for(lambda: on.fake.stats()["open"] == 2)
         on.server.processes[0].send_signal(signal.SIGTERM)
         for waiting in (whole, stream):
             with pytest.raises(openai.InternalServerError) as caught:

@@ -12,6 +12,7 @@ import pytest
 
 from agents.models import Reservation
 from tests.agents.ledger_house import in_thread
+from tests.proxy.crowd import wait_for
 from tests.proxy.load import chat_body
 from tests.proxy.stage import Stage, Worker, all_settled, stage
 
@@ -101,8 +102,7 @@ def test_a_client_that_reads_nothing_is_left_and_its_call_settled(on: Stage) -> 
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         deaf.connect(("127.0.0.1", on.server.port))
         deaf.sendall(request(on, worker.key, "/v1/chat/completions", streamed("/v1/chat/completions", "tokens_out=9")))
-        while on.fake.stats()["open"] < 1:
-            time.sleep(0.02)
+        wait_for(lambda: on.fake.stats()["open"] == 1)
         assert Reservation.objects.exists()
         all_settled()
     [row] = worker.calls()

@@ -21,6 +21,7 @@ from shredder.embedded.processes import stop
 from shredder.embedded.servers import prepare_servers
 from shredder.embedded.state import load_state
 from tests.fakes.servers import ProviderFake, provider_fake
+from tests.proxy.crowd import wait_for
 from tests.proxy.load import chat_body
 from tests.servers import CHECKOUT, ProxyServer, proxy_server
 
@@ -113,8 +114,7 @@ def test_without_postgresql_nothing_passes_and_nothing_is_lost(scene: Scene) -> 
     running: list[httpx.Response] = []
     slow = threading.Thread(target=lambda: running.append(scene.call("tokens_out=7 delay_ms=4000")))
     slow.start()
-    while scene.fake.stats()["requests"] < 2:
-        time.sleep(0.02)
+    wait_for(lambda: scene.fake.stats()["requests"] == 2)
 
     scene.database.stop()
     for _ in range(5):
