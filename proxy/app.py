@@ -107,7 +107,7 @@ async def _route(incoming: Incoming) -> Reply:
     process = _process
     if process is None or process.stopping:
         raise Overloaded(hint=STOPPING_HINT)
-    if selfservice.is_ours(incoming.method, incoming.path):
+    if selfservice.is_ours(incoming):
         return await selfservice.handle(process, incoming)
     route = registry.find_route(
         incoming.method, incoming.path, incoming.headers, query=incoming.query, base_url=f"{process.site_url}/proxy"

@@ -42,6 +42,12 @@ class Incoming:
         self.receive = receive
         self.caller: Caller | None = None  # known once the key is
         self._raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._raw_path: bytes = scope.get("raw_path") or b""
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it came: a %2F in it is part of a name."""
+        return self._raw_path.decode("latin-1").removeprefix(PREFIX)
 
     @cached_property
     def headers(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -197,3 +198,19 @@ def test_a_session_sums_up_its_calls(on: Stage) -> None:
     for key in (on.charlie.live_key, on.worker().key):
         assert on.get(key, "/v1/sessions/job%201").status_code == 404
         assert on.post(key, "/v1/sessions/job%201/reset").json()["reset_budgets"] == 0
+
+
+@pytest.mark.parametrize("name", ["team/run 7", "50%25", "a%2Fb", "x/reset", "?#"])
+def test_a_session_of_any_name_is_found_and_reset_by_that_name(on: Stage, name: str) -> None:
+    worker = on.worker()
+    names, path = {"x-awx-session-id": name, "x-awx-session-budget": "1"}, f"/v1/sessions/{quote(name, safe='')}"
+    settled(on.post(worker.key, json=BODY, headers=names).headers["x-awx-call-id"])
+    told = on.get(worker.key, path).json()
+    assert (told["session"], told["calls"], told["budgets"][0]["name"]) == (name, 1, name)
+    assert on.post(worker.key, f"{path}/reset").json()["reset_budgets"] == 1
+
+
+def test_a_session_that_no_call_can_have_named_is_not_found(on: Stage) -> None:
+    worker = on.worker()
+    assert on.get(worker.key, "/v1/sessions/a%00b").status_code == 404
+    assert on.post(worker.key, "/v1/sessions/a%00b/reset").status_code == 404
