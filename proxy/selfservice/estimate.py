@@ -4,10 +4,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from agents.callers import Caller
 from agents.money import usd_exact
 from proxy import allowance, chains, narrowing, planning
-from proxy.call import REFUSAL_FRESH_SECONDS
 from proxy.errors import AgentPaused, Dialect, Malformed, Refusal
 from proxy.errors.render import message
 from proxy.incoming import Incoming
@@ -17,7 +15,8 @@ from proxy.providers import registry
 from proxy.providers.endpoints import Route
 from proxy.providers.parsing import parse_object
 from proxy.reply import Reply
-from proxy.selfservice.answers import budget_object, caller_of, json_reply
+from proxy.selfservice.answers import budget_object, json_reply
+from proxy.selfservice.current import current_caller
 from proxy.selfservice.verdict import verdict_on
 
 _PATHS = {Dialect.ANTHROPIC: "/v1/messages", Dialect.OPENAI: "/v1/chat/completions"}
@@ -29,7 +28,7 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
 
     Rates are not asked, since asking counts: calls and tokens per minute, pacing, loops, retries.
     """
-    caller = await _current(process, incoming)
+    caller = await current_caller(process, incoming)
     body = await incoming.body()
     route = _route_of(incoming, body)
     request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
@@ -61,20 +60,6 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
             "budgets": [budget_object(facts, caller) for facts in balances],
         }
     )
-
-
-async def _current(process: Process, incoming: Incoming) -> Caller:
-    """Who asks, under the policy that the ledger would hold its call to: what was changed a moment ago counts."""
-    caller = caller_of(incoming)
-    if caller.paused:
-        caller = await process.keys.caller(incoming.claim, fresh_seconds=REFUSAL_FRESH_SECONDS)
-    elif not await process.ledger.is_current(
-        incoming.call_id, organization_id=caller.organization_id, agent_id=caller.agent_id,
-        organization_version=caller.organization_version, agent_version=caller.agent_version,
-    ):  # fmt: skip
-        caller = await process.keys.reloaded(incoming.claim, caller)
-    incoming.caller = caller
-    return caller
 
 
 def _route_of(incoming: Incoming, body: bytes) -> Route:

@@ -8,6 +8,11 @@ import httpx
 import pytest
 
 from accounts.ids import uuid7
+from agents import budgets, keys
+from agents.audit import audit
+from agents.budget_terms import BudgetTerms
+from agents.models import AgentKey, Balance
+from agents.money import PICO_PER_USD
 from tests.proxy.stage import Stage, settled
 
 BODY: dict[str, Any] = {
@@ -175,6 +180,30 @@ def test_usage_that_cannot_be_booked_is_refused_by_field(on: Stage, said: dict[s
     answer = on.post(worker.key, "/v1/usage", json=said)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
     assert worker.calls() == []
+
+
+def test_usage_counts_against_what_was_changed_a_moment_ago(on: Stage) -> None:
+    worker, organization = on.worker(), on.alice.organization
+    assert on.get(worker.key, "/v1/budget").status_code == 200  # the process knows the agent as it is now
+    week = budgets.create_budget(organization, worker.agent, BudgetTerms(scope="agent", window="week", limit=None), None)
+    assert on.post(worker.key, "/v1/usage", json=usage_of()).status_code == 201
+    assert Balance.objects.get(budget=week, practice=False).spent == 450_000_000
+    budgets.pause(worker.agent, by=None)
+    total = budgets.create_budget(organization, worker.agent, BudgetTerms(scope="agent", window="total", limit=None), None)
+    assert on.post(worker.key, "/v1/usage", json=usage_of()).status_code == 201
+    assert Balance.objects.get(budget=total, practice=False).spent == 900_000_000
+    assert [check.breaches for check in audit().checks if check.name == "windows"] == [[]]
+    keys.revoke(AgentKey.objects.get(agent=worker.agent), by=on.alice.user)
+    assert on.post(worker.key, "/v1/usage", json=usage_of()).status_code == 401
+
+
+def test_usage_counts_against_a_budget_per_model_under_every_name_of_the_model(on: Stage) -> None:
+    worker = on.worker()
+    terms = BudgetTerms(scope="model", limit=PICO_PER_USD)
+    budget = budgets.create_budget(on.alice.organization, worker.agent, terms, None)
+    for name in ("gpt-4o-mini", "gpt-4o-mini-2024-07-18"):
+        assert on.post(worker.key, "/v1/usage", json=usage_of(model=name)).status_code == 201
+    assert [(one.subject, one.spent) for one in Balance.objects.filter(budget=budget)] == [("gpt-4o-mini", 900_000_000)]
 
 
 def test_usage_of_a_model_without_a_price_needs_a_cost(on: Stage) -> None:
