@@ -141,10 +141,21 @@ def test_an_estimate_may_name_the_path_that_its_body_is_for(on: Stage) -> None:
     answer = on.post(worker.key, gemini, json={"contents": [{"parts": [{"text": "Hello"}]}]}).json()
     assert (answer["provider"], answer["admitted"]) == ("google", True)
     assert Decimal(answer["ceiling"]) > 0
-    free = on.post(worker.key, "/v1/estimate?path=/v1/messages/count_tokens", json={})
-    assert (free.status_code, free.json()["error"]["param"]) == (400, "path")
+    for path in ("/v1/messages/count_tokens", "/v1/nowhere", "https://api.openai.com/v1/embeddings"):
+        wrong = on.post(worker.key, f"/v1/estimate?path={path}", json={})
+        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "path")
+        assert path in wrong.json()["error"]["message"]
     assert on.post(worker.key, "/v1/estimate?path=/v1/files", json={}).status_code == 403
     assert on.fake.stats()["requests"] == 0
+
+
+def test_an_estimate_knows_a_message_whatever_the_key_stands_in(on: Stage) -> None:
+    worker, body = on.worker(), BODY | {"model": "claude-haiku-4-5", "system": "Be brief."}
+    for headers in ({}, {"anthropic-version": "2023-06-01"}):
+        told = on.post(worker.key, "/v1/estimate", json=body, headers=headers).json()
+        assert (told["provider"], told["admitted"]) == ("anthropic", True)
+    unknown = on.post(worker.key, "/v1/estimate", json=body | {"model": "claude-nonsense"})
+    assert unknown.json()["error"]["code"] == "unpriced_model"
 
 
 def test_a_call_made_elsewhere_is_booked_once_whatever_the_budget_says(on: Stage) -> None:
@@ -183,15 +194,16 @@ def test_usage_that_cannot_be_booked_is_refused_by_field(on: Stage, said: dict[s
 
 
 def test_usage_counts_against_what_was_changed_a_moment_ago(on: Stage) -> None:
-    worker, organization = on.worker(), on.alice.organization
+    worker = on.worker()
+    week, total = (BudgetTerms(scope="agent", window=window, limit=None) for window in ("week", "total"))
     assert on.get(worker.key, "/v1/budget").status_code == 200  # the process knows the agent as it is now
-    week = budgets.create_budget(organization, worker.agent, BudgetTerms(scope="agent", window="week", limit=None), None)
+    new = budgets.create_budget(on.alice.organization, worker.agent, week, None)
     assert on.post(worker.key, "/v1/usage", json=usage_of()).status_code == 201
-    assert Balance.objects.get(budget=week, practice=False).spent == 450_000_000
+    assert Balance.objects.get(budget=new, practice=False).spent == 450_000_000
     budgets.pause(worker.agent, by=None)
-    total = budgets.create_budget(organization, worker.agent, BudgetTerms(scope="agent", window="total", limit=None), None)
+    new = budgets.create_budget(on.alice.organization, worker.agent, total, None)
     assert on.post(worker.key, "/v1/usage", json=usage_of()).status_code == 201
-    assert Balance.objects.get(budget=total, practice=False).spent == 900_000_000
+    assert Balance.objects.get(budget=new, practice=False).spent == 900_000_000
     assert [check.breaches for check in audit().checks if check.name == "windows"] == [[]]
     keys.revoke(AgentKey.objects.get(agent=worker.agent), by=on.alice.user)
     assert on.post(worker.key, "/v1/usage", json=usage_of()).status_code == 401
