@@ -9,7 +9,6 @@ from accounts.ids import uuid7
 from proxy import call, selfservice, stored
 from proxy.channel import Channel, Send
 from proxy.errors import (
-    BodyTooLarge,
     BudgetRefusal,
     Interrupted,
     Overloaded,
@@ -142,7 +141,7 @@ def _refused(incoming: Incoming, refusal: Refusal) -> Reply:
         budget_status=caller.refusal_status if caller else 429,
     )
     headers = raw(rendered.headers)
-    if isinstance(refusal, BodyTooLarge):
+    if refusal.ends_connection:
         headers.append((b"connection", b"close"))
     if isinstance(refusal, BudgetRefusal):
         headers += refusal_headers(refusal)

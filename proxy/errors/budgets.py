@@ -15,9 +15,11 @@ class Refusal(Exception):
     hint: what the caller can do, as one sentence; empty where the row's own sentence says it.
     param: the request field at fault, for the error bodies that have a place for it.
     retry_after_seconds: only for reasons whose row allows a time.
+    ends_connection: what follows on it cannot be told from a body that was not read.
     """
 
     reason: ClassVar[str]
+    ends_connection: ClassVar[bool] = False
     hint: str = ""
     param: str | None = None
     retry_after_seconds: int | None = None

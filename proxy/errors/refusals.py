@@ -164,6 +164,13 @@ class Malformed(Refusal):
 
 
 @dataclass(eq=False, kw_only=True)
+class UpgradeAsked(Malformed):
+    """It asks to change to another protocol, so the server did not read its body."""
+
+    ends_connection = True
+
+
+@dataclass(eq=False, kw_only=True)
 class KeyMissing(Refusal):
     """No key at all."""
 
@@ -232,6 +239,7 @@ class BodyTooLarge(Refusal):
     """More bytes than we read."""
 
     reason = "body_too_large"
+    ends_connection = True
     max_bytes: int
 
 
