@@ -140,7 +140,7 @@ def _refused(incoming: Incoming, refusal: Refusal) -> Reply:
         now=datetime.now(UTC),
         budget_status=caller.refusal_status if caller else 429,
     )
-    headers = raw(rendered.headers)
+    headers = [*raw(rendered.headers), *refusal.beside]
     if refusal.ends_connection:
         headers.append((b"connection", b"close"))
     if isinstance(refusal, BudgetRefusal):

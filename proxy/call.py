@@ -57,7 +57,11 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
     admitted, outgoing, keeper = passed
     answer = relay.forward(process, admitted, outgoing, keeper)
     beside = _headers_beside(admitted)  # made while the provider works
-    reply = await answer
+    try:
+        reply = await answer
+    except Refusal as refusal:
+        refusal.beside += tuple(beside)
+        raise
     reply.headers += beside
     return reply
 
