@@ -178,9 +178,7 @@ def refusal_of(plan: Plan, names: Names, refused: BudgetRefused) -> Refusal:
     told = _budget_refusal(plan, refused)
     if facts.unit == "parallel":
         limit = f"{facts.limit} calls at a time"
-        return RateLimited(
-            agent=agent, limit=limit, details=told.facts(), retry_after_seconds=PARALLEL_RETRY_SECONDS
-        )
+        return RateLimited(agent=agent, limit=limit, details=told.facts(), retry_after_seconds=PARALLEL_RETRY_SECONDS)
     if (facts.scope, facts.unit, facts.window) == (SESSION_CALLS.scope, SESSION_CALLS.unit, SESSION_CALLS.window):
         if refused.by_cap and facts.limit == plan.caller.guards.session_calls:
             rule = f"session {facts.subject} has made {facts.spent + facts.held} calls"

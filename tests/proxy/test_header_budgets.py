@@ -121,9 +121,10 @@ def test_twenty_first_calls_of_an_unknown_sub_agent_share_one_budget(on: Stage) 
 def test_a_header_that_cannot_be_used_is_refused_by_name(on: Stage, header: str, value: str) -> None:
     """A14: nothing is forwarded and nothing is counted."""
     worker, before = on.worker(), on.fake.stats()["requests"]
-    answer = on.post(worker.key, json=BODY, headers={header: value})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == header
+    for path in ("/v1/chat/completions", "/v1/responses/input_tokens"):
+        answer = on.post(worker.key, path, json=BODY, headers={header: value})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == header
     assert on.fake.stats()["requests"] == before
     assert worker.spent_pico == worker.held_pico == 0
 
