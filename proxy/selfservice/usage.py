@@ -1,5 +1,6 @@
 """POST /v1/usage: record a call that was made elsewhere, so that budgets, log and alerts know of it."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ from proxy.selfservice.answers import json_reply
 from proxy.selfservice.current import current_caller
 
 ENDPOINT = "usage"
+_FACTOR = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
 _FIELDS = frozenset({"call_id", "provider", "endpoint", "model", "usage", "context", "cost_usd"})
 
 
@@ -70,6 +72,7 @@ def _end(process: Process, caller: Caller, said: Mapping[str, Any], model: str) 
     context = said.get("context", {})
     if not isinstance(usage, dict) or not isinstance(context, dict):
         raise Malformed(problem="'usage' and 'context' must be objects", param="usage")
+    _check_factor(context.get("geo_mult"))
     provider = _text(said, "provider")
     try:
         row = process.prices.row_at(provider, model, datetime.now(UTC), caller.rates)
@@ -82,6 +85,12 @@ def _end(process: Process, caller: Caller, said: Mapping[str, Any], model: str) 
     except (UsageUnreadable, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Malformed(problem="'usage' cannot be read as the provider's usage object", param="usage") from error
     return _priced_end(measured, settlement.cost_pico, row.row_id), row.model
+
+
+def _check_factor(factor: object) -> None:
+    """Raise Malformed for what is no plain number: 1e999999999 is one, and takes longer to read than anybody has."""
+    if factor is not None and not _FACTOR.fullmatch(str(factor)):
+        raise Malformed(problem="'geo_mult' must be a factor", param="context", hint="Write it as 1.1, for example.")
 
 
 def _priced_end(usage: Usage, cost_pico: int, row_id: str) -> CallEnd:
