@@ -14,6 +14,7 @@ from tests.proxy.stage import Stage, Worker, settled
 
 BODY: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 9}
 MEGABYTE = 2**20
+MANY_FIELDS = orjson.dumps(BODY | {f"field_{number}": 1 for number in range(1_000)})
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def raw_request(on: Stage, head: str, body: bytes = b"", *, to_the_end: bool = F
 @pytest.mark.parametrize(
     "content",
     [b"{", b"", b"[]", b"null", b'{"model":"gpt-4o-mini"}', b'{"model":7,"messages":[]}', b"\xff\xfe", b"{}" * 2,
-     b'{"model":"gpt-4o-mini","messages":[],"max_tokens":NaN}', b'{"a":' * 100 + b"1" + b"}" * 100],
+     b'{"model":"gpt-4o-mini","messages":[],"max_tokens":NaN}', b'{"a":' * 100 + b"1" + b"}" * 100, MANY_FIELDS],
 )  # fmt: skip
 def test_a_malformed_body_is_a_400_that_is_not_worth_retrying(on: Stage, worker: Worker, content: bytes) -> None:
     answer = on.post(worker.key, content=content)
