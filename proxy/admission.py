@@ -30,6 +30,7 @@ SHRINKS_MAX = 2
 SHRINKING_UNITS = frozenset({"usd", "tokens"})  # a lower output bound asks less of them
 DEADLINE_MARGIN_SECONDS = 120.0
 PARALLEL_RETRY_SECONDS = 1
+_NEW_SESSION = "Start a new session or reset it."
 
 Narrow = Callable[[Plan, BudgetFacts], Awaitable[Plan | None]]
 
@@ -173,16 +174,18 @@ def _smaller_cap(plan: Plan, facts: BudgetFacts) -> int | None:
 
 def refusal_of(plan: Plan, names: Names, refused: BudgetRefused) -> Refusal:
     """The refusal in the caller's terms: some budgets are limits of another name."""
-    facts = refused.facts
+    facts, agent = refused.facts, plan.caller.agent_name
+    told = _budget_refusal(plan, refused)
     if facts.unit == "parallel":
         limit = f"{facts.limit} calls at a time"
-        return RateLimited(agent=plan.caller.agent_name, limit=limit, retry_after_seconds=PARALLEL_RETRY_SECONDS)
+        return RateLimited(agent=agent, limit=limit, details=told.facts(), retry_after_seconds=PARALLEL_RETRY_SECONDS)
     if (facts.scope, facts.unit, facts.window) == (SESSION_CALLS.scope, SESSION_CALLS.unit, SESSION_CALLS.window):
         if refused.by_cap and facts.limit == plan.caller.guards.session_calls:
             rule = f"session {facts.subject} has made {facts.spent + facts.held} calls"
-            return LoopDetected(agent=plan.caller.agent_name, rule=rule)
-        return SessionLimit(session=facts.subject or names.session, limit=f"{facts.limit} calls")
-    return _budget_refusal(plan, refused)
+            return LoopDetected(agent=agent, rule=rule, remedy=_NEW_SESSION, details=told.facts())
+        session = facts.subject or names.session
+        return SessionLimit(session=session, limit=f"{facts.limit} calls", details=told.facts())
+    return told
 
 
 def _too_many(caller: Caller, budget_id: int) -> TooManySubjects:

@@ -9,7 +9,6 @@ from accounts.ids import uuid7
 from proxy import call, selfservice, stored
 from proxy.channel import Channel, Send
 from proxy.errors import (
-    BodyTooLarge,
     BudgetRefusal,
     Interrupted,
     Overloaded,
@@ -107,7 +106,7 @@ async def _route(incoming: Incoming) -> Reply:
     process = _process
     if process is None or process.stopping:
         raise Overloaded(hint=STOPPING_HINT)
-    if selfservice.is_ours(incoming.method, incoming.path):
+    if selfservice.is_ours(incoming):
         return await selfservice.handle(process, incoming)
     route = registry.find_route(
         incoming.method, incoming.path, incoming.headers, query=incoming.query, base_url=f"{process.site_url}/proxy"
@@ -141,8 +140,8 @@ def _refused(incoming: Incoming, refusal: Refusal) -> Reply:
         now=datetime.now(UTC),
         budget_status=caller.refusal_status if caller else 429,
     )
-    headers = raw(rendered.headers)
-    if isinstance(refusal, BodyTooLarge):
+    headers = [*raw(rendered.headers), *refusal.beside]
+    if refusal.ends_connection:
         headers.append((b"connection", b"close"))
     if isinstance(refusal, BudgetRefusal):
         headers += refusal_headers(refusal)

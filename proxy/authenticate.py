@@ -27,7 +27,8 @@ from proxy.rejections import refusal_of
 
 FRESH_SECONDS = 60.0
 REJECTION_FRESH_SECONDS = 5.0
-LOOSENING_SECONDS = 0.25  # product.md B5: an agent may be allowed at any time
+LOOSENING_SECONDS = 0.25  # product.md B5: an agent may be allowed, or a key connected, at any time
+_LIFTED_BY_PEOPLE = frozenset({"foreign", "ambiguous", "suspended"})  # of KeyRejected; the others are for good
 CALLERS_MAX = 20_000
 REJECTIONS_MAX = 2_000
 BRIDGE_THREADS = 4
@@ -107,8 +108,9 @@ class Authenticator:
             caller = await loop.run_in_executor(self._bridge, _caller_from_database, claim)
         except (KeyRejected, AgentRejected) as error:
             self._callers.pop(digest, None)
-            fresh_seconds = REJECTION_FRESH_SECONDS if isinstance(error, KeyRejected) else LOOSENING_SECONDS
-            _remember(self._rejections, digest, (time.monotonic() + fresh_seconds, refusal_of(error)), REJECTIONS_MAX)
+            _remember(
+                self._rejections, digest, (time.monotonic() + _fresh_seconds(error), refusal_of(error)), REJECTIONS_MAX
+            )
             raise
         self._rejections.pop(digest, None)
         _remember(self._callers, digest, (began, caller), CALLERS_MAX)
@@ -138,6 +140,12 @@ def _caller_from_database(claim: Claim) -> Caller:
 def _with_own_key(caller: Caller, claim: Claim) -> Caller:
     """The provider's key that one call brings is part of no memory."""
     return caller if claim.own_key is None else replace(caller, own_key=claim.own_key)
+
+
+def _fresh_seconds(rejection: KeyRejected | AgentRejected) -> float:
+    """How long a rejection may be repeated from memory."""
+    lifted = isinstance(rejection, AgentRejected) or rejection.problem in _LIFTED_BY_PEOPLE
+    return LOOSENING_SECONDS if lifted else REJECTION_FRESH_SECONDS
 
 
 def _versions(caller: Caller) -> tuple[int, int]:

@@ -45,6 +45,7 @@ class Bill:
 
     def __init__(self, ledger: Ledger, prices: Prices, admission: Admission) -> None:
         self.ended = False
+        self.cost_pico: int | None = None  # known once it has ended
         self.http_status: int | None = None
         self.provider_request_id = ""
         self.served_tier = ""
@@ -213,6 +214,7 @@ class Bill:
     def _hand_over(self, to: Callable[[UUID, CallEnd], object], end: CallEnd) -> None:
         """To the ledger, then to the guards: both before the client has its answer and can call again."""
         to(self._admission.call_id, end)
+        self.cost_pico = end.cost_pico
         if self._admission.turn is not None:
             self._admission.turn.end(end)
 

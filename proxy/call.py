@@ -57,7 +57,11 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
     admitted, outgoing, keeper = passed
     answer = relay.forward(process, admitted, outgoing, keeper)
     beside = _headers_beside(admitted)  # made while the provider works
-    reply = await answer
+    try:
+        reply = await answer
+    except Refusal as refusal:
+        refusal.beside += tuple(beside)
+        raise
     reply.headers += beside
     return reply
 
@@ -68,6 +72,7 @@ async def handle_free_call(process: Process, incoming: Incoming, route: Route) -
     if caller.paused:
         raise AgentPaused(agent=caller.agent_name)
     body = await incoming.body()
+    read_names(incoming.headers, caller)  # nothing counts here, but what cannot be read is told all the same
     request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
     request = await chains.with_prior(process, caller, route, request)
     plan = planning.free_plan(process.prices, caller, route, request)

@@ -164,9 +164,12 @@ def read_headers(raw: RawHeaders) -> dict[str, str]:
         if count > HEADERS_MAX or size_bytes > HEADER_BYTES_MAX:
             raise Malformed(problem=f"it has more than {HEADERS_MAX} headers or {HEADER_BYTES_MAX} bytes of them")
         usual = _USUAL_NAMES.get(raw_name)
-        if (usual is None and not _NAME.fullmatch(raw_name)) or not _is_clean(raw_value):
-            raise Malformed(problem="a header holds characters that are not allowed")
-        name, value = usual or raw_name.decode("ascii").lower(), raw_value.decode("ascii").strip()
+        if usual is None and not _NAME.fullmatch(raw_name):
+            raise Malformed(problem="the name of a header holds characters that are not allowed")
+        name = usual or raw_name.decode("ascii").lower()
+        if not _is_clean(raw_value):
+            raise Malformed(problem=f"the header {name} holds characters other than printable ASCII", param=name)
+        value = raw_value.decode("ascii").strip()
         if name in headers:
             if name in _ONCE:
                 raise Malformed(problem=f"the header {name} is there twice", param=name)

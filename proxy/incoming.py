@@ -10,7 +10,7 @@ from uuid import UUID
 from agents.callers import Caller
 from proxy import headers
 from proxy.claims import Claim, read_claim
-from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, Malformed, Refusal
+from proxy.errors import BodyTooLarge, Dialect, KeyMalformed, Malformed, Refusal, UpgradeAsked
 from proxy.providers import registry
 
 BODY_BYTES_MAX = 32 * 2**20
@@ -42,6 +42,12 @@ class Incoming:
         self.receive = receive
         self.caller: Caller | None = None  # known once the key is
         self._raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._raw_path: bytes = scope.get("raw_path") or b""
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it came: a %2F in it is part of a name."""
+        return self._raw_path.decode("latin-1").removeprefix(PREFIX)
 
     @cached_property
     def headers(self) -> dict[str, str]:
@@ -75,13 +81,15 @@ class Incoming:
         return self.headers | ({GOOGLE_KEY: keys.pop()} if keys else {})
 
     async def body(self) -> bytes:
-        """The whole body; raises BodyTooLarge, Malformed when it comes too slowly, or ClientGone."""
+        """The whole body; raises BodyTooLarge, Malformed when it comes too slowly, UpgradeAsked, or ClientGone."""
         declared_bytes = self._declared_bytes()
         if declared_bytes > DISCARDED_BYTES_MAX:
             raise BodyTooLarge(max_bytes=BODY_BYTES_MAX)
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body") and self._fits(message["body"]):
             whole: bytes = message["body"]
+            if not whole:
+                self._check_upgrade()
             return whole
         try:
             async with asyncio.timeout(BODY_SECONDS_MAX):
@@ -95,6 +103,17 @@ class Incoming:
         """Return when the client has left, which can be told once its body has been read."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
+
+    def _check_upgrade(self) -> None:
+        """Raise UpgradeAsked where the server took the body for the first bytes of another protocol.
+
+        Java's client asks every plain-text server for HTTP/2, with its first call.
+        """
+        if "upgrade" in self.headers and (self._declared_bytes() or "transfer-encoding" in self.headers):
+            raise UpgradeAsked(
+                problem="it asks to change to another protocol, and so its body was not read", param="upgrade",
+                hint="Send it as HTTP/1.1 without the header Upgrade, or over TLS.",
+            )  # fmt: skip
 
     def _declared_bytes(self) -> int:
         """What Content-Length says, 0 without one; the server has checked that it is a number."""

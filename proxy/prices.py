@@ -70,6 +70,11 @@ class Prices:
             raise UnpricedModel(model=model, provider=provider, hint="It reads more than we can bound; being checked.")
         return rows
 
+    def row_at(self, provider: str, model: str, at: datetime, own: Sequence[CustomRate] = ()) -> PriceRow:
+        """The row that prices a call which was made elsewhere; raises pricebook.UnpricedModel."""
+        rate = rates.find(own, provider, model)
+        return self.book.row(provider, model, at) if rate is None else rates.row_of(rate)
+
     def may_count(self, provider: str, model: str) -> bool:
         """Whether a tokenizer's count has held for every bill of the model. model: as the price book names it."""
         return (provider, model) not in self._miscounted

@@ -154,7 +154,7 @@ class _Pump:
         if cost.charge is not Charge.NOTHING:
             # Another try would be charged again.
             headers = [pair for pair in headers if pair[0] != b"x-should-retry"] + [(b"x-should-retry", b"false")]
-        self._answer(Reply(answer.status, headers, body))
+        self._answer(Reply(answer.status, [*headers, *self._cost_header()], body))
 
     def _cost_of(self, status: int, body: bytes | None = None) -> ErrorCost:
         return cost_of(self._plan.target.traits, status, body, is_our_key=_is_our_key(self._plan))
@@ -264,7 +264,11 @@ class _Pump:
 
     def _tell(self, refusal: Refusal) -> None:
         if not self._head.done():
+            refusal.beside += self._cost_header()
             self._head.set_exception(refusal)
+
+    def _cost_header(self) -> tuple[tuple[bytes, bytes], ...]:
+        return () if self._bill.cost_pico is None else (cost_header(self._bill.cost_pico),)
 
 
 def _is_our_key(plan: Plan) -> bool:

@@ -10,6 +10,7 @@ from agents.ledger import StoredAnswer
 from proxy import chains, planning, relay
 from proxy.errors import AgentPaused, NotFound, ProviderNotConnected, UnsupportedEndpoint
 from proxy.incoming import Incoming
+from proxy.names import read_names
 from proxy.planning import Plan
 from proxy.process import Process
 from proxy.providers import registry
@@ -30,6 +31,7 @@ async def handle_stored(process: Process, incoming: Incoming, route: Route) -> R
     if caller.paused:
         raise AgentPaused(agent=caller.agent_name)
     _refuse_stream(incoming)
+    read_names(incoming.headers, caller)
     is_id = _ID.fullmatch(route.item) is not None and not caller.practice
     answer = await chains.find(process, caller, route.item) if is_id else None
     if answer is None:

@@ -15,12 +15,16 @@ class Refusal(Exception):
     hint: what the caller can do, as one sentence; empty where the row's own sentence says it.
     param: the request field at fault, for the error bodies that have a place for it.
     retry_after_seconds: only for reasons whose row allows a time.
+    beside: further headers of the answer, of a call that was admitted before it failed (product.md W8).
+    ends_connection: what follows on it cannot be told from a body that was not read.
     """
 
     reason: ClassVar[str]
+    ends_connection: ClassVar[bool] = False
     hint: str = ""
     param: str | None = None
     retry_after_seconds: int | None = None
+    beside: tuple[tuple[bytes, bytes], ...] = ()
 
     def words(self) -> dict[str, str]:
         """The facts as the words of the row's sentence."""

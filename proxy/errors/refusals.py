@@ -9,11 +9,22 @@ AGENTS_PAGE, ORGANIZATION_KEYS_PAGE = "the agent's page", "the page of organisat
 
 
 @dataclass(eq=False, kw_only=True)
-class RateLimited(Refusal):
+class Detailed(Refusal):
+    """A refusal that is told its facts. details: those of the `awx` object beyond reason, call_id and hint."""
+
+    details: Mapping[str, str | None] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, str | None]:
+        """The details."""
+        return dict(self.details)
+
+
+@dataclass(eq=False, kw_only=True)
+class RateLimited(Detailed):
     """The agent must wait; set retry_after_seconds.
 
     limit: what is used up, as in "60 calls a minute"; held: why the agent is held back instead, as a clause.
-    never: waiting does not help. details: the facts of the `awx` object.
+    never: waiting does not help.
     """
 
     reason = "rate_limited"
@@ -21,16 +32,11 @@ class RateLimited(Refusal):
     limit: str = ""
     held: str = ""
     never: bool = False
-    details: Mapping[str, str] = field(default_factory=dict)
 
     def words(self) -> dict[str, str]:
         """The agent, and what it must wait for."""
         why = f"is held back, because {self.held}" if self.held else f"has reached its limit of {self.limit}"
         return {"agent": self.agent, "why": why}
-
-    def facts(self) -> dict[str, str | None]:
-        """The details."""
-        return dict(self.details)
 
     @property
     def should_retry(self) -> bool | None:
@@ -39,7 +45,7 @@ class RateLimited(Refusal):
 
 
 @dataclass(eq=False, kw_only=True)
-class SessionLimit(Refusal):
+class SessionLimit(Detailed):
     """The session has made all the calls it may."""
 
     reason = "session_limit"
@@ -57,17 +63,13 @@ class TooManySubjects(Refusal):
 
 
 @dataclass(eq=False, kw_only=True)
-class LoopDetected(Refusal):
-    """The loop breaker tripped. rule: what it saw, as a clause; details: the facts of the `awx` object."""
+class LoopDetected(Detailed):
+    """The loop breaker tripped. rule: what it saw, as a clause; remedy: what ends it."""
 
     reason = "loop_detected"
     agent: str
     rule: str
-    details: Mapping[str, str] = field(default_factory=dict)
-
-    def facts(self) -> dict[str, str | None]:
-        """The details."""
-        return dict(self.details)
+    remedy: str = "A member can resume it on its page."
 
 
 @dataclass(eq=False, kw_only=True)
@@ -164,6 +166,13 @@ class Malformed(Refusal):
 
 
 @dataclass(eq=False, kw_only=True)
+class UpgradeAsked(Malformed):
+    """It asks to change to another protocol, so the server did not read its body."""
+
+    ends_connection = True
+
+
+@dataclass(eq=False, kw_only=True)
 class KeyMissing(Refusal):
     """No key at all."""
 
@@ -232,6 +241,7 @@ class BodyTooLarge(Refusal):
     """More bytes than we read."""
 
     reason = "body_too_large"
+    ends_connection = True
     max_bytes: int
 
 

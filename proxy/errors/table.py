@@ -108,7 +108,7 @@ TABLE: dict[str, Row] = {
     "rate_limited": _limited("Agent {agent} {why}.", retry=True, wait=Wait.GIVEN),
     "session_limit": _limited("Session {session} has reached its limit of {limit}. Start a new session or reset it."),
     "too_many_subjects": _limited("The limit of {limit} different {kind} in an hour is reached."),
-    "loop_detected": _limited("Agent {agent} looks like a loop: {rule}. A member can resume it on its page."),
+    "loop_detected": _limited("Agent {agent} looks like a loop: {rule}. {remedy}"),
     "agent_paused": _forbidden("Agent {agent} is paused. A member can resume it on its page."),
     "agent_unknown": _forbidden("There is no agent {agent} here, and this key may not create one."),
     "model_not_allowed": _forbidden("Agent {agent} may not use the model {model}. {allowed}"),

@@ -8,7 +8,7 @@ import orjson
 from proxy.providers.model_request import CallFacts
 
 FINGERPRINT_BYTES = 8
-SYSTEM_ROLES = frozenset({"system", "developer"})
+SYSTEM_ROLES = ("system", "developer")  # no set: what a client calls a role may be a list
 
 
 def facts_of(body: bytes, parsed: dict[str, Any], *, system: list[Any], messages: list[Any] | None = None) -> CallFacts:

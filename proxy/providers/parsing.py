@@ -16,6 +16,8 @@ DEPTH_MAX = 64
 # All that a model of a million tokens reads has far fewer, and so have the token ids of the largest embedding; walking
 # over millions would hold up every other call.
 VALUES_MAX = 500_000
+# The names of its own fields are read one by one, to tell what may move the price; no API has a tenth of so many.
+FIELDS_MAX = 1_000
 # orjson turns whole numbers beyond 64 bits into floats, so a float this large is refused either way.
 NUMBER_LIMIT = 2.0**63
 _UNREAD = re.compile(r"[_\s-]|\[.*")
@@ -29,6 +31,8 @@ def parse_object(body: bytes) -> tuple[JsonObject, int]:
         raise Malformed(problem=f"the body is not JSON ({_position(error)})") from None
     if not isinstance(value, dict):
         raise Malformed(problem="the body must be a JSON object")
+    if len(value) > FIELDS_MAX:
+        raise Malformed(problem=f"the body has more than {FIELDS_MAX} fields")
     texts: list[str] = []
     if _check(value, 1, VALUES_MAX, None if body.isascii() and not has_escapes(body) else texts) < 0:
         raise Malformed(problem=f"the body holds more than {VALUES_MAX} values")

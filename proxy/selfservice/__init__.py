@@ -29,14 +29,14 @@ _EXACT: dict[tuple[str, str], Handler] = {
 }
 
 
-def is_ours(method: str, path: str) -> bool:
+def is_ours(incoming: Incoming) -> bool:
     """Whether the request is for one of these and not for a provider's API."""
-    return _handler(method, path) is not None
+    return _handler(incoming) is not None
 
 
 async def handle(process: Process, incoming: Incoming) -> Reply:
     """Answer one of our own addresses; raises refusals of the key or the request, NotFound, LedgerAway."""
-    found = _handler(incoming.method, incoming.path)
+    found = _handler(incoming)
     assert found is not None, "is_ours said so"
     incoming.caller = await process.keys.caller(incoming.claim, fresh_seconds=FRESH_SECONDS)
     handler, item = found
@@ -56,14 +56,17 @@ async def handle_models(process: Process, incoming: Incoming, route: Route) -> R
     return Reply(200, [JSON], body)
 
 
-def _handler(method: str, path: str) -> tuple[Handler, str] | None:
-    """Who answers, and the id in the path."""
+def _handler(incoming: Incoming) -> tuple[Handler, str] | None:
+    """Who answers, and the id in the path; a session's as it came, since clients name sessions as they like."""
+    method, path = incoming.method, incoming.path
     if (method, path) in _EXACT:
         return _EXACT[method, path], ""
     if method == "GET" and path.startswith(CALL_PATH):
         return calls.show, path.removeprefix(CALL_PATH)
-    item = path.removeprefix(SESSION_PATH)
-    if item == path or not item:
+    if not path.startswith(SESSION_PATH):
+        return None
+    item = incoming.raw_path.removeprefix(SESSION_PATH)
+    if item in ("", incoming.raw_path):
         return None
     if method == "GET" and "/" not in item:
         return sessions.show, item

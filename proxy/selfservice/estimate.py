@@ -7,8 +7,7 @@ from typing import Any
 from agents.callers import Caller
 from agents.money import usd_exact
 from proxy import allowance, chains, narrowing, planning
-from proxy.call import REFUSAL_FRESH_SECONDS
-from proxy.errors import AgentPaused, Dialect, Malformed, Refusal
+from proxy.errors import AgentPaused, Dialect, Malformed, Refusal, UnknownPath, UnsupportedEndpoint
 from proxy.errors.render import message
 from proxy.incoming import Incoming
 from proxy.names import missing_meters, named_budgets, read_names
@@ -17,7 +16,8 @@ from proxy.providers import registry
 from proxy.providers.endpoints import Route
 from proxy.providers.parsing import parse_object
 from proxy.reply import Reply
-from proxy.selfservice.answers import budget_object, caller_of, json_reply
+from proxy.selfservice.answers import budget_object, json_reply
+from proxy.selfservice.current import current_caller
 from proxy.selfservice.verdict import verdict_on
 
 _PATHS = {Dialect.ANTHROPIC: "/v1/messages", Dialect.OPENAI: "/v1/chat/completions"}
@@ -29,9 +29,9 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
 
     Rates are not asked, since asking counts: calls and tokens per minute, pacing, loops, retries.
     """
-    caller = await _current(process, incoming)
+    caller = await current_caller(process, incoming)
     body = await incoming.body()
-    route = _route_of(incoming, body)
+    route = _route_of(process, incoming, caller, body)
     request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
     names = read_names(incoming.headers, caller, body_user=request.user)
     allowance.check_names(caller, names)
@@ -63,37 +63,41 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
     )
 
 
-async def _current(process: Process, incoming: Incoming) -> Caller:
-    """Who asks, under the policy that the ledger would hold its call to: what was changed a moment ago counts."""
-    caller = caller_of(incoming)
-    if caller.paused:
-        caller = await process.keys.caller(incoming.claim, fresh_seconds=REFUSAL_FRESH_SECONDS)
-    elif not await process.ledger.is_current(
-        incoming.call_id, organization_id=caller.organization_id, agent_id=caller.agent_id,
-        organization_version=caller.organization_version, agent_version=caller.agent_version,
-    ):  # fmt: skip
-        caller = await process.keys.reloaded(incoming.claim, caller)
-    incoming.caller = caller
-    return caller
-
-
-def _route_of(incoming: Incoming, body: bytes) -> Route:
+def _route_of(process: Process, incoming: Incoming, caller: Caller, body: bytes) -> Route:
     """What the body would be sent to: the path that the query names, else what its form tells."""
     named = dict(registry.query_pairs(incoming.query)).get("path")
-    path = _path_of(incoming.dialect, body) if named is None else named.removeprefix("/proxy")
-    route = registry.find_route("POST", path, incoming.headers)
+    if named is None:
+        return _route_by_form(process, caller, incoming.dialect, body)
+    path = named.removeprefix("/proxy")
+    try:
+        route = registry.find_route("POST", path, incoming.headers)
+    except UnknownPath as error:
+        hint = "Name the path of a call, such as /proxy/v1/messages."
+        raise Malformed(problem=f"nothing is posted to {path[:200]}", param="path", hint=hint) from error
     if not route.endpoint.priced:
         raise Malformed(problem=f"{path} costs nothing", param="path", hint="Estimate what is charged.")
     return route
 
 
-def _path_of(dialect: Dialect, body: bytes) -> str:
-    """The endpoint that a body is for; only OpenAI's dialect leaves it open, where chats have messages."""
-    if dialect is Dialect.OPENAI and b'"input"' in body:
-        said, _ = parse_object(body)
-        if "input" in said and "messages" not in said:
-            return _RESPONSES
-    return _PATHS[dialect]
+def _route_by_form(process: Process, caller: Caller, dialect: Dialect, body: bytes) -> Route:
+    """The endpoint that a body is for; OpenAI's dialect, which a bearer token alone tells of, may be any."""
+    if dialect is not Dialect.OPENAI:
+        return _posted(_PATHS[dialect])
+    said, _ = parse_object(body)
+    if "input" in said and "messages" not in said:
+        return _posted(_RESPONSES)
+    chat, model = _posted(_PATHS[dialect]), said.get("model")
+    try:
+        planning.choose_target(process.prices, caller, chat, model if isinstance(model, str) else "")
+    except UnsupportedEndpoint:
+        return _posted(_PATHS[Dialect.ANTHROPIC])  # who has the model knows no chats
+    except Refusal:
+        pass  # whatever is wrong with it, the steps of a call say
+    return chat
+
+
+def _posted(path: str) -> Route:
+    return registry.find_route("POST", path, {})
 
 
 def _refusal_object(refusal: Refusal | None) -> dict[str, Any] | None:

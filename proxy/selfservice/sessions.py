@@ -14,7 +14,7 @@ from proxy.selfservice.answers import budget_object, caller_of, instant, json_re
 
 async def show(process: Process, incoming: Incoming, item: str) -> Reply:
     """A session of this agent: calls, refused ones, tokens, cost, average, elapsed time, and its budgets."""
-    caller, session = caller_of(incoming), unquote(item)
+    caller, session = caller_of(incoming), _name_of(item)
     facts = await process.ledger.session(caller.organization_id, caller.agent_id, session, caller.practice)
     if facts is None:
         raise NotFound(what=f"session {session[:64]}")
@@ -42,6 +42,14 @@ async def show(process: Process, incoming: Incoming, item: str) -> Reply:
 
 async def reset(process: Process, incoming: Incoming, item: str) -> Reply:
     """Its budgets per session start over with the next call; the book keeps what was."""
-    caller, session = caller_of(incoming), unquote(item)
+    caller, session = caller_of(incoming), _name_of(item)
     count = await process.ledger.reset_session(caller.agent_id, session, caller.practice)
     return json_reply({"session": session, "agent": caller.agent_slug, "reset_budgets": count})
+
+
+def _name_of(item: str) -> str:
+    """The session that a path names; NotFound for a name that PostgreSQL cannot hold and no call can have had."""
+    session = unquote(item)
+    if "\0" in session:
+        raise NotFound(what=f"session {session[:64]}")
+    return session

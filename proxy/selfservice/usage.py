@@ -1,5 +1,6 @@
 """POST /v1/usage: record a call that was made elsewhere, so that budgets, log and alerts know of it."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,7 @@ from uuid import UUID
 
 from accounts.ids import uuid7
 from agents import pricing
+from agents.callers import Caller
 from agents.ledger import CallEnd, CallStart
 from agents.ledger.terms import TOKENS_MAX, USD_PICO_MAX
 from agents.money import InvalidAmount, parse_usd, usd_exact
@@ -19,19 +21,22 @@ from proxy.process import Process
 from proxy.providers.parsing import parse_object
 from proxy.providers.usage import UsageUnreadable, read_usage
 from proxy.reply import Reply
-from proxy.selfservice.answers import caller_of, json_reply
+from proxy.selfservice.answers import json_reply
+from proxy.selfservice.current import current_caller
 
 ENDPOINT = "usage"
+_FACTOR = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
 _FIELDS = frozenset({"call_id", "provider", "endpoint", "model", "usage", "context", "cost_usd"})
 
 
 async def record(process: Process, incoming: Incoming, _: str) -> Reply:
     """Price a provider's usage object, or take a cost for what has no price here; idempotent by call_id."""
-    caller = caller_of(incoming)
     said = _object(await incoming.body())
+    # Last of all: a budget that was made a moment ago is to count it, too.
+    caller = await current_caller(process, incoming)
     names = read_names(incoming.headers, caller)
     call_id, model = _call_id(said), _text(said, "model")
-    end = _end(process, said, model)
+    end, priced_model = _end(process, caller, said, model)
     start = CallStart(
         key_id=caller.key_id, provider=_text(said, "provider")[:40], endpoint=ENDPOINT, model=cut(model),
         session=names.session, user_subject=names.user, sub_agent=names.sub_agent, tags=names.tags,
@@ -39,7 +44,7 @@ async def record(process: Process, incoming: Incoming, _: str) -> Reply:
     )  # fmt: skip
     outcome = await process.ledger.record_usage(
         call_id, caller.organization_id, caller.agent_id, start, end,
-        named_budgets(names, caller, model), caller.practice,
+        named_budgets(names, caller, priced_model), caller.practice,
     )  # fmt: skip
     _raise_for(outcome, call_id)
     is_new = outcome == "booked"
@@ -58,26 +63,34 @@ def _object(body: bytes) -> Mapping[str, Any]:
     return said
 
 
-def _end(process: Process, said: Mapping[str, Any], model: str) -> CallEnd:
+def _end(process: Process, caller: Caller, said: Mapping[str, Any], model: str) -> tuple[CallEnd, str]:
+    """The end of the call, and the model as its price names it: that is what budgets per model go by."""
     if "cost_usd" in said:
         cost_pico = _cost(said["cost_usd"])
-        return CallEnd(basis="estimated", cost_pico=cost_pico, facts={"recorded": "cost"})
+        return CallEnd(basis="estimated", cost_pico=cost_pico, facts={"recorded": "cost"}), model
     usage = said["usage"]
     context = said.get("context", {})
     if not isinstance(usage, dict) or not isinstance(context, dict):
         raise Malformed(problem="'usage' and 'context' must be objects", param="usage")
+    _check_factor(context.get("geo_mult"))
     provider = _text(said, "provider")
     try:
-        row = process.prices.book.row(provider, model, datetime.now(UTC))
+        row = process.prices.row_at(provider, model, datetime.now(UTC), caller.rates)
         measured, circumstances = read_usage(provider, str(said.get("endpoint", "")), usage, context)
-        cost_pico = pricing.cost_pico(row, measured, circumstances)
+        settlement = pricing.settle([row], measured, circumstances)
     except NoRow as error:
         raise UnpricedModel(model=model, provider=provider, hint="Send cost_usd instead of usage.") from error
     except pricing.UnpricedFeature as error:
         raise UnpricedFeature(feature=error.name) from error
     except (UsageUnreadable, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Malformed(problem="'usage' cannot be read as the provider's usage object", param="usage") from error
-    return _priced_end(measured, cost_pico, row.row_id)
+    return _priced_end(measured, settlement.cost_pico, row.row_id), row.model
+
+
+def _check_factor(factor: object) -> None:
+    """Raise Malformed for what is no plain number: 1e999999999 is one, and takes longer to read than anybody has."""
+    if factor is not None and not _FACTOR.fullmatch(str(factor)):
+        raise Malformed(problem="'geo_mult' must be a factor", param="context", hint="Write it as 1.1, for example.")
 
 
 def _priced_end(usage: Usage, cost_pico: int, row_id: str) -> CallEnd:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from agents import key_text, keys
@@ -13,6 +14,7 @@ from tests.proxy.stage import Stage, Worker, settled
 
 BODY: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 9}
 MEGABYTE = 2**20
+MANY_FIELDS = orjson.dumps(BODY | {f"field_{number}": 1 for number in range(1_000)})
 
 
 @pytest.fixture
@@ -29,14 +31,14 @@ def nothing_leaves(on: Stage, worker: Worker) -> Iterator[None]:
     assert '"level": "error"' not in on.server.log.read_text()
 
 
-def raw_request(on: Stage, head: str, body: bytes = b"") -> bytes:
-    """Send exactly these bytes and return what comes back."""
+def raw_request(on: Stage, head: str, body: bytes = b"", *, to_the_end: bool = False) -> bytes:
+    """Send exactly these bytes and return what comes back: its head at least, or all until the server closes."""
     with socket.create_connection(("127.0.0.1", on.server.port), timeout=10) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
         pieces = []
         while piece := connection.recv(65_536):
             pieces.append(piece)
-            if b"\r\n\r\n" in b"".join(pieces):
+            if b"\r\n\r\n" in b"".join(pieces) and not to_the_end:
                 break
     return b"".join(pieces)
 
@@ -44,7 +46,7 @@ def raw_request(on: Stage, head: str, body: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     "content",
     [b"{", b"", b"[]", b"null", b'{"model":"gpt-4o-mini"}', b'{"model":7,"messages":[]}', b"\xff\xfe", b"{}" * 2,
-     b'{"model":"gpt-4o-mini","messages":[],"max_tokens":NaN}', b'{"a":' * 100 + b"1" + b"}" * 100],
+     b'{"model":"gpt-4o-mini","messages":[],"max_tokens":NaN}', b'{"a":' * 100 + b"1" + b"}" * 100, MANY_FIELDS],
 )  # fmt: skip
 def test_a_malformed_body_is_a_400_that_is_not_worth_retrying(on: Stage, worker: Worker, content: bytes) -> None:
     answer = on.post(worker.key, content=content)
@@ -141,6 +143,17 @@ def test_a_header_that_is_there_twice_is_refused(on: Stage, worker: Worker) -> N
         f"Authorization: Bearer {worker.key}\nContent-Length: 2\n"
     )
     assert raw_request(on, head, b"{}").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_body_that_the_server_took_for_another_protocol_is_not_called_bad_json(on: Stage, worker: Worker) -> None:
+    body = orjson.dumps(BODY)
+    head = (
+        f"POST /proxy/v1/chat/completions HTTP/1.1\nHost: x\nAuthorization: Bearer {worker.key}\n"
+        f"Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: x\nContent-Length: {len(body)}\n"
+    )
+    answer = raw_request(on, head, body, to_the_end=True)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"without the header Upgrade" in answer
 
 
 @pytest.mark.parametrize(

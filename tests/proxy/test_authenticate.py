@@ -26,6 +26,7 @@ from proxy.errors import (
     KeyRevoked,
     KeyUnknown,
     LedgerAway,
+    Refusal,
 )
 
 KEY = Claim("awx_live_one")
@@ -129,6 +130,25 @@ async def test_a_rejection_says_why_and_is_remembered_for_a_moment(
         with pytest.raises(error):
             await keys.caller(KEY)
     assert database.count == 1
+
+
+@pytest.mark.parametrize(
+    ("rejection", "looks_up_again"),
+    [
+        (KeyRejected("foreign"), True), (KeyRejected("ambiguous"), True), (KeyRejected("suspended"), True),
+        (AgentRejected("not_allowed", "bot"), True), (KeyRejected("unknown"), False), (KeyRejected("revoked"), False),
+    ],
+    ids=lambda value: getattr(value, "problem", ""),
+)  # fmt: skip
+async def test_what_people_can_lift_is_repeated_no_longer_than_what_they_loosen(
+    keys: Authenticator, database: Database, monkeypatch: pytest.MonkeyPatch, rejection: Exception, looks_up_again: bool
+) -> None:
+    monkeypatch.setattr(authenticate, "LOOSENING_SECONDS", 0)
+    database.answer = rejection
+    for _ in range(2):
+        with pytest.raises(Refusal):
+            await keys.caller(KEY)
+    assert database.count == 1 + looks_up_again
 
 
 async def test_one_organisation_key_is_another_caller_for_each_agent(keys: Authenticator, database: Database) -> None:

@@ -121,9 +121,10 @@ def test_twenty_first_calls_of_an_unknown_sub_agent_share_one_budget(on: Stage) 
 def test_a_header_that_cannot_be_used_is_refused_by_name(on: Stage, header: str, value: str) -> None:
     """A14: nothing is forwarded and nothing is counted."""
     worker, before = on.worker(), on.fake.stats()["requests"]
-    answer = on.post(worker.key, json=BODY, headers={header: value})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == header
+    for path in ("/v1/chat/completions", "/v1/responses/input_tokens"):
+        answer = on.post(worker.key, path, json=BODY, headers={header: value})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == header
     assert on.fake.stats()["requests"] == before
     assert worker.spent_pico == worker.held_pico == 0
 
@@ -167,7 +168,8 @@ def test_more_calls_at_a_time_than_allowed_are_told_to_come_back(on: Stage) -> N
         answers = list(pool.map(lambda _: on.post(worker.key, json=slow), range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 429, 429, 429]
     refused = next(answer for answer in answers if answer.status_code == 429)
-    assert refused.json()["error"]["awx"]["reason"] == "rate_limited"
+    told = refused.json()["error"]["awx"]
+    assert (told["reason"], told["unit"], told["limit"], told["held"]) == ("rate_limited", "parallel", "1", "1")
     assert refused.headers["retry-after"] == "1"
     assert refused.headers["x-should-retry"] == "true"
     all_settled()
@@ -179,8 +181,10 @@ def test_a_session_with_too_many_calls_is_a_loop_where_the_rule_blocks(on: Stage
     guards.set_guards(worker.agent, {"session_mode": "block", "session_calls": 2}, None)
     for _ in range(2):
         settled(call(on, worker, x_awx_session_id="s").headers["x-awx-call-id"])
-    refused = call(on, worker, x_awx_session_id="s")
-    assert refused.json()["error"]["awx"]["reason"] == "loop_detected"
+    refused = call(on, worker, x_awx_session_id="s").json()["error"]
+    told = [refused["awx"][name] for name in ("reason", "scope", "name", "limit", "spent", "held", "available")]
+    assert told == ["loop_detected", "session", "s", "2", "2", "0", "0"]
+    assert "Start a new session" in refused["message"]  # the agent runs: there is nothing to resume
     assert call(on, worker, x_awx_session_id="t").status_code == 200
     assert call(on, worker).status_code == 200
 
@@ -191,7 +195,8 @@ def test_a_session_budget_in_calls_refuses_as_a_session_limit(on: Stage) -> None
     budgets.create_budget(on.alice.organization, worker.agent, terms, None)
     settled(call(on, worker, x_awx_session_id="s").headers["x-awx-call-id"])
     refused = call(on, worker, x_awx_session_id="s")
-    assert refused.json()["error"]["awx"]["reason"] == "session_limit"
+    told = refused.json()["error"]["awx"]
+    assert (told["reason"], told["name"], told["limit"], told["spent"]) == ("session_limit", "s", "1", "1")
     assert refused.headers["x-should-retry"] == "false"
     assert on.post(worker.key, path="/v1/sessions/s/reset").json()["reset_budgets"] == 1
     until_passes(on, worker, x_awx_session_id="s")

@@ -31,6 +31,12 @@ def test_ambiguous_headers_are_malformed(raw):
         headers.read_headers(raw)
 
 
+def test_a_header_that_holds_what_it_must_not_is_named():
+    with pytest.raises(Malformed) as caught:
+        headers.read_headers([(b"X-AWX-User-ID", "Jörg".encode())])
+    assert (caught.value.param, "x-awx-user-id" in caught.value.problem) == ("x-awx-user-id", True)
+
+
 def test_more_headers_than_a_client_needs_are_malformed():
     most = [(b"x-%d" % n, b"1") for n in range(headers.HEADERS_MAX)]
     assert len(headers.read_headers(most)) == headers.HEADERS_MAX

@@ -219,6 +219,19 @@ def test_a_test_key_practises_at_the_own_rate(on: Stage) -> None:
     assert row.pricing["row"] == f"custom/{rate.id}"
 
 
+def test_usage_from_elsewhere_is_priced_by_the_own_rate(on: Stage) -> None:
+    worker = on.worker()
+    said = {"provider": "openai", "model": MODEL, "usage": {"prompt_tokens": 40, "completion_tokens": 20}}
+    assert code(on.post(worker.key, "/v1/usage", json=said)) == "unpriced_model"
+    for model in (MODEL, "gpt-4o-mini"):
+        set_rate(on, model)
+        assert on.post(worker.key, "/v1/usage", json=said | {"model": model}).json()["cost"] == "0.000030"
+    # As for a call: a bill that the provider states never lowers the organisation's own price.
+    set_rate(on, "acme/x", provider="openrouter")
+    stated = {"provider": "openrouter", "model": "acme/x", "usage": said["usage"] | {"cost": 0.000001}}
+    assert on.post(worker.key, "/v1/usage", json=stated).json()["cost"] == "0.000030"
+
+
 def test_the_audit_is_green_over_all_of_it(on: Stage) -> None:
     rate = set_rate(on)
     key = on.worker().key

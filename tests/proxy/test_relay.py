@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from agents.models import Call
+from agents.money import usd_exact
 from tests.proxy.crowd import wait_for
 from tests.proxy.load import chat_body
 from tests.proxy.stage import Stage, Worker, all_settled, settled
@@ -33,7 +34,12 @@ def messages(on: Stage, worker: Worker, words: str, *, stream: bool = False) -> 
 
 
 def row_of(answer: httpx.Response) -> Call:
-    return settled(answer.headers["x-awx-call-id"])
+    """The call's row; what an answer of any kind says of it beside its body is true (W8)."""
+    row = settled(answer.headers["x-awx-call-id"])
+    is_stream = answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers.get("x-awx-call-cost") == (None if is_stream else usd_exact(row.cost_pico))
+    assert answer.headers["x-awx-budget-limit"] == "5.000000"
+    return row
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 429, 500, 502, 503, 529])

@@ -2,11 +2,17 @@
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from accounts.ids import uuid7
+from agents import budgets, keys
+from agents.audit import audit
+from agents.budget_terms import BudgetTerms
+from agents.models import AgentKey, Balance
+from agents.money import PICO_PER_USD
 from tests.proxy.stage import Stage, settled
 
 BODY: dict[str, Any] = {
@@ -135,10 +141,21 @@ def test_an_estimate_may_name_the_path_that_its_body_is_for(on: Stage) -> None:
     answer = on.post(worker.key, gemini, json={"contents": [{"parts": [{"text": "Hello"}]}]}).json()
     assert (answer["provider"], answer["admitted"]) == ("google", True)
     assert Decimal(answer["ceiling"]) > 0
-    free = on.post(worker.key, "/v1/estimate?path=/v1/messages/count_tokens", json={})
-    assert (free.status_code, free.json()["error"]["param"]) == (400, "path")
+    for path in ("/v1/messages/count_tokens", "/v1/nowhere", "https://api.openai.com/v1/embeddings"):
+        wrong = on.post(worker.key, f"/v1/estimate?path={path}", json={})
+        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "path")
+        assert path in wrong.json()["error"]["message"]
     assert on.post(worker.key, "/v1/estimate?path=/v1/files", json={}).status_code == 403
     assert on.fake.stats()["requests"] == 0
+
+
+def test_an_estimate_knows_a_message_whatever_the_key_stands_in(on: Stage) -> None:
+    worker, body = on.worker(), BODY | {"model": "claude-haiku-4-5", "system": "Be brief."}
+    for headers in ({}, {"anthropic-version": "2023-06-01"}):
+        told = on.post(worker.key, "/v1/estimate", json=body, headers=headers).json()
+        assert (told["provider"], told["admitted"]) == ("anthropic", True)
+    unknown = on.post(worker.key, "/v1/estimate", json=body | {"model": "claude-nonsense"})
+    assert unknown.json()["error"]["code"] == "unpriced_model"
 
 
 def test_a_call_made_elsewhere_is_booked_once_whatever_the_budget_says(on: Stage) -> None:
@@ -162,6 +179,9 @@ def test_a_call_made_elsewhere_is_booked_once_whatever_the_budget_says(on: Stage
         (usage_of(cost_usd="1"), "usage"),
         (usage_of(usage={"prompt_tokens": -1, "completion_tokens": 1}), "usage"),
         (usage_of(usage=[]), "usage"),
+        (usage_of(context=[]), "usage"),
+        (usage_of(context={"geo_mult": "-5"}), "context"),
+        (usage_of(context={"geo_mult": "1e999999999"}), "context"),
         (usage_of(call_id="b4f3c1de-0000-4000-8000-000000000000"), "call_id"),
         (usage_of(call_id="00000000-0000-7000-8000-000000000000"), "call_id"),
         (usage_of(model=7), "model"),
@@ -174,6 +194,31 @@ def test_usage_that_cannot_be_booked_is_refused_by_field(on: Stage, said: dict[s
     answer = on.post(worker.key, "/v1/usage", json=said)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
     assert worker.calls() == []
+
+
+def test_usage_counts_against_what_was_changed_a_moment_ago(on: Stage) -> None:
+    worker = on.worker()
+    week, total = (BudgetTerms(scope="agent", window=window, limit=None) for window in ("week", "total"))
+    assert on.get(worker.key, "/v1/budget").status_code == 200  # the process knows the agent as it is now
+    new = budgets.create_budget(on.alice.organization, worker.agent, week, None)
+    assert on.post(worker.key, "/v1/usage", json=usage_of()).status_code == 201
+    assert Balance.objects.get(budget=new, practice=False).spent == 450_000_000
+    budgets.pause(worker.agent, by=None)
+    new = budgets.create_budget(on.alice.organization, worker.agent, total, None)
+    assert on.post(worker.key, "/v1/usage", json=usage_of()).status_code == 201
+    assert Balance.objects.get(budget=new, practice=False).spent == 900_000_000
+    assert [check.breaches for check in audit().checks if check.name == "windows"] == [[]]
+    keys.revoke(AgentKey.objects.get(agent=worker.agent), by=on.alice.user)
+    assert on.post(worker.key, "/v1/usage", json=usage_of()).status_code == 401
+
+
+def test_usage_counts_against_a_budget_per_model_under_every_name_of_the_model(on: Stage) -> None:
+    worker = on.worker()
+    terms = BudgetTerms(scope="model", limit=PICO_PER_USD)
+    budget = budgets.create_budget(on.alice.organization, worker.agent, terms, None)
+    for name in ("gpt-4o-mini", "gpt-4o-mini-2024-07-18"):
+        assert on.post(worker.key, "/v1/usage", json=usage_of(model=name)).status_code == 201
+    assert [(one.subject, one.spent) for one in Balance.objects.filter(budget=budget)] == [("gpt-4o-mini", 900_000_000)]
 
 
 def test_usage_of_a_model_without_a_price_needs_a_cost(on: Stage) -> None:
@@ -197,3 +242,19 @@ def test_a_session_sums_up_its_calls(on: Stage) -> None:
     for key in (on.charlie.live_key, on.worker().key):
         assert on.get(key, "/v1/sessions/job%201").status_code == 404
         assert on.post(key, "/v1/sessions/job%201/reset").json()["reset_budgets"] == 0
+
+
+@pytest.mark.parametrize("name", ["team/run 7", "50%25", "a%2Fb", "x/reset", "?#"])
+def test_a_session_of_any_name_is_found_and_reset_by_that_name(on: Stage, name: str) -> None:
+    worker = on.worker()
+    names, path = {"x-awx-session-id": name, "x-awx-session-budget": "1"}, f"/v1/sessions/{quote(name, safe='')}"
+    settled(on.post(worker.key, json=BODY, headers=names).headers["x-awx-call-id"])
+    told = on.get(worker.key, path).json()
+    assert (told["session"], told["calls"], told["budgets"][0]["name"]) == (name, 1, name)
+    assert on.post(worker.key, f"{path}/reset").json()["reset_budgets"] == 1
+
+
+def test_a_session_that_no_call_can_have_named_is_not_found(on: Stage) -> None:
+    worker = on.worker()
+    assert on.get(worker.key, "/v1/sessions/a%00b").status_code == 404
+    assert on.post(worker.key, "/v1/sessions/a%00b/reset").status_code == 404

@@ -124,6 +124,8 @@ def test_input_items_are_listed_and_a_deleted_response_is_gone(on: Stage) -> Non
     [item] = client.responses.input_items.list(made.id, limit=5, order="asc").data
     assert item.type == "message"
     assert on.fake.log()[-1]["query"] == "limit=5&order=asc"
+    with pytest.raises(openai.BadRequestError):  # as for a call: nothing is forwarded
+        client.responses.delete(made.id, extra_headers={"X-AWX-Daily-Budget": "five"})
     client.responses.delete(made.id)
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(made.id)

@@ -162,6 +162,11 @@ def test_items_and_parts_that_hide_input_are_refused(item):
     assert caught.value.param.startswith("input[1]")
 
 
+@pytest.mark.parametrize("role", [["system"], {"system": 1}, None, 5])
+def test_a_role_that_is_no_text_is_left_to_the_provider(role):
+    assert read(input=[{"role": role, "content": "hi"}]).facts.system_prompt_bytes == 0
+
+
 def test_items_that_stand_there_by_their_ids_alone_are_told_with_their_places():
     thought = {"type": "reasoning", "id": "rs_1", "summary": []}
     items = [
