@@ -57,7 +57,9 @@ RESET_SESSION = "SELECT ledger_reset_session(%(agent)s, %(session)s, %(practice)
 OPEN_ALL = """
 SELECT balance_id FROM ledger_open_balances(%(budgets)s::bigint[], %(subjects)s::text[], %(practice)s::boolean[])
 """
-RECORD_USAGE = "SELECT ledger_record_usage(%(row)s::jsonb, %(balances)s::bigint[])"
+RECORD_USAGE = """
+SELECT ledger_record_usage(%(row)s::jsonb, %(balances)s::bigint[], %(organization_version)s, %(agent_version)s)
+"""
 
 IS_CURRENT = """
 SELECT ledger_is_current(ledger_clock(), ARRAY[%(organization)s]::uuid[], ARRAY[%(agent)s]::uuid[],
@@ -138,8 +140,13 @@ class Reader:
         [(count,)] = await self._fetch(RESET_SESSION, values)
         return int(count)
 
-    async def record_usage(self, row: Row, budgets: Sequence[tuple[int, str]], *, practice: bool) -> str:
-        """Book a call that was made elsewhere on these budgets; returns what ledger_record_usage says, or too_many."""
+    async def record_usage(
+        self, row: Row, budgets: Sequence[tuple[int, str]], versions: tuple[int, int], *, practice: bool
+    ) -> str:
+        """Book a call that was made elsewhere on these budgets; returns what ledger_record_usage says, or too_many.
+
+        versions: of the policy that names the budgets, the organisation's first, then the agent's.
+        """
         names = sorted(set(budgets))
         values = {
             "budgets": [budget for budget, _ in names],
@@ -150,7 +157,13 @@ class Reader:
             balances = [balance for (balance,) in await self._fetch(OPEN_ALL, values)]
             if None in balances:
                 return "too_many"
-            [(outcome,)] = await self._fetch(RECORD_USAGE, {"row": to_json(row), "balances": sorted(balances)})
+            [(outcome,)] = await self._fetch(
+                RECORD_USAGE,
+                {
+                    "row": to_json(row), "balances": sorted(balances),
+                    "organization_version": versions[0], "agent_version": versions[1],
+                },
+            )  # fmt: skip
             if outcome != "window_over":
                 return str(outcome)
         raise LedgerAway

@@ -174,14 +174,16 @@ class Ledger:
 
     async def record_usage(
         self, call_id: UUID, organization_id: UUID, agent_id: UUID, start: CallStart, end: CallEnd,
-        budgets: Sequence[tuple[int, str]], practice: bool = False,
+        budgets: Sequence[tuple[int, str]], versions: tuple[int, int], practice: bool = False,
     ) -> str:  # fmt: skip
         """Book a call that was made elsewhere, whatever the limits say; the same call again changes nothing.
 
-        Returns booked, same, conflict, running (an id of a call that runs here), other_day or too_many.
+        versions: of the policy that names the budgets, the organisation's first, then the agent's.
+        Returns booked, same, conflict, running (an id of a call that runs here), other_day, too_many, or stale where
+        the policy is not the present one.
         """
         row = recorded_row(call_id, organization_id, agent_id, start, end, practice=practice)
-        return await self._reader.record_usage(row, budgets, practice=practice)
+        return await self._reader.record_usage(row, budgets, versions, practice=practice)
 
     async def call_state(self, call_id: UUID, agent_id: UUID) -> CallState | None:
         """Return a call of that agent, running or ended; None when it has no such call."""

@@ -1,7 +1,9 @@
 -- Books a call that was made elsewhere (W10): nothing was held for it and it counts whatever the limits say, because it
--- has happened. p_call: the row in the names of call's columns. Answers booked, same, conflict, running, other_day, or
--- window_over when one of the balances has ended meanwhile: then the client opens the next one and asks again.
-CREATE FUNCTION ledger_record_usage(p_call jsonb, p_balances bigint[]) RETURNS text
+-- has happened. p_call: the row in the names of call's columns; p_organization_version, p_agent_version: of the policy
+-- that named the balances. Answers booked, same, conflict, running, other_day, stale when that policy is not the present
+-- one (a budget may be missing), or window_over when one of the balances has ended meanwhile: then the client asks again.
+CREATE FUNCTION ledger_record_usage(
+    p_call jsonb, p_balances bigint[], p_organization_version bigint, p_agent_version bigint) RETURNS text
     LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     t timestamptz;
@@ -23,6 +25,11 @@ BEGIN
     END IF;
     IF EXISTS (SELECT 1 FROM reservation WHERE call_id = row_.call_id) THEN
         RETURN 'running';
+    END IF;
+    IF NOT EXISTS (SELECT 1 FROM agent a JOIN organization o ON o.id = a.organization_id
+                   WHERE a.id = row_.agent_id AND a.policy_version = p_agent_version
+                       AND o.id = row_.organization_id AND o.policy_version = p_organization_version) THEN
+        RETURN 'stale';
     END IF;
     SELECT count(*) INTO live FROM balance WHERE id = ANY (p_balances) AND (window_end IS NULL OR t < window_end);
     IF live < cardinality(p_balances) THEN

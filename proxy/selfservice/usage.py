@@ -14,15 +14,15 @@ from agents.ledger.terms import TOKENS_MAX, USD_PICO_MAX
 from agents.money import InvalidAmount, parse_usd, usd_exact
 from agents.pricebook import UnpricedModel as NoRow
 from agents.pricing import Usage
-from proxy.errors import Malformed, TooManySubjects, UnpricedFeature, UnpricedModel
+from proxy.call import RELOADS_MAX
+from proxy.errors import Malformed, Overloaded, TooManySubjects, UnpricedFeature, UnpricedModel
 from proxy.incoming import Incoming
 from proxy.names import cut, named_budgets, read_names
 from proxy.process import Process
 from proxy.providers.parsing import parse_object
 from proxy.providers.usage import UsageUnreadable, read_usage
 from proxy.reply import Reply
-from proxy.selfservice.answers import json_reply
-from proxy.selfservice.current import current_caller
+from proxy.selfservice.answers import caller_of, json_reply
 
 ENDPOINT = "usage"
 _FACTOR = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
@@ -32,10 +32,25 @@ _FIELDS = frozenset({"call_id", "provider", "endpoint", "model", "usage", "conte
 async def record(process: Process, incoming: Incoming, _: str) -> Reply:
     """Price a provider's usage object, or take a cost for what has no price here; idempotent by call_id."""
     said = _object(await incoming.body())
-    # Last of all: a budget that was made a moment ago is to count it, too.
-    caller = await current_caller(process, incoming)
-    names = read_names(incoming.headers, caller)
-    call_id, model = _call_id(said), _text(said, "model")
+    call_id, caller = _call_id(said), caller_of(incoming)
+    for _again in range(RELOADS_MAX + 1):
+        outcome, end = await _book(process, incoming, caller, call_id, said)
+        if outcome != "stale":
+            break
+        caller = incoming.caller = await process.keys.reloaded(incoming.claim, caller)
+    else:
+        raise Overloaded(hint="The agent's settings kept changing.")
+    _raise_for(outcome, call_id)
+    is_new = outcome == "booked"
+    said_back = {"call_id": str(call_id), "recorded": is_new, "cost": usd_exact(end.cost_pico), "tokens": end.tokens}
+    return json_reply(said_back, status=201 if is_new else 200)
+
+
+async def _book(
+    process: Process, incoming: Incoming, caller: Caller, call_id: UUID, said: Mapping[str, Any]
+) -> tuple[str, CallEnd]:
+    """Book the call on the budgets that the caller's policy names; returns what the ledger says, and the call's end."""
+    names, model = read_names(incoming.headers, caller), _text(said, "model")
     end, priced_model = _end(process, caller, said, model)
     start = CallStart(
         key_id=caller.key_id, provider=_text(said, "provider")[:40], endpoint=ENDPOINT, model=cut(model),
@@ -44,12 +59,10 @@ async def record(process: Process, incoming: Incoming, _: str) -> Reply:
     )  # fmt: skip
     outcome = await process.ledger.record_usage(
         call_id, caller.organization_id, caller.agent_id, start, end,
-        named_budgets(names, caller, priced_model), caller.practice,
+        named_budgets(names, caller, priced_model), (caller.organization_version, caller.agent_version),
+        caller.practice,
     )  # fmt: skip
-    _raise_for(outcome, call_id)
-    is_new = outcome == "booked"
-    said_back = {"call_id": str(call_id), "recorded": is_new, "cost": usd_exact(end.cost_pico), "tokens": end.tokens}
-    return json_reply(said_back, status=201 if is_new else 200)
+    return outcome, end
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

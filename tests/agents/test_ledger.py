@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from accounts.ids import uuid7
+from agents.budget_terms import BudgetTerms
+from agents.budgets import create_budget
 from agents.ledger import (
     AlreadyEnded,
     BudgetRefused,
@@ -371,3 +373,25 @@ async def test_balances_and_calls_can_be_asked_for(house: House, ledger: Ledger)
     assert (ended.status, ended.cost_pico, ended.input_tokens) == ("settled", 9, 3)
     assert (await ledger.balances_of(house.budgets[::-1]))[0].spent == 9
     assert await ledger.call_state(ask.call_id, house.organization.pk) is None
+
+
+async def test_usage_from_elsewhere_is_booked_under_the_present_policy_alone(house: House, ledger: Ledger) -> None:
+    """A budget that was made a moment ago is seeded from the book: what it did not see, it must count."""
+    call_id, end = uuid7(), CallEnd(cost_pico=USD, tokens=40)
+
+    async def record(budgets: list[tuple[int, str]], agent_version: int, organization_version: int) -> str:
+        return await ledger.record_usage(
+            call_id, house.organization.pk, house.agent.pk, CallStart(endpoint="usage"), end, budgets,
+            (organization_version, agent_version),
+        )  # fmt: skip
+
+    before, versions = list(house.budgets), house.versions(house.agent)
+    terms = BudgetTerms(scope="agent", window="week", limit=None)
+    week = await in_thread(create_budget, house.organization, house.agent, terms, None)
+    assert await record(before, *versions) == "stale"
+    assert house.amounts() == house.amounts(week) == (0, 0)
+    budgets = [*before, (week.pk, "")]
+    assert await record(budgets, *house.versions(house.agent)) == "booked"
+    assert house.amounts() == house.amounts(week) == house.amounts(house.meter) == (USD, 0)
+    assert await record(before, *versions) == "same", "what is booked needs no policy"
+    assert len(house.book(call_id)) == 1
