@@ -200,12 +200,16 @@ def to_provider(
 ) -> Pairs:
     """What a provider receives: allow-listed headers of the client, and the provider's own key.
 
+    What Connection names is for the next hop, which is us (RFC 9110 section 7.6.1).
     headers: of read_headers; key_headers: of the dialect's manners; content_type: of the body;
     dialect: of the request, whose betas have been checked.
     """
     known = _PASSED[dialect]
+    for_us = {name.strip() for name in headers.get("connection", "").lower().split(",")}
     passed = [
-        (name, value) for name, value in headers.items() if name in known or name.startswith(TO_PROVIDER_PREFIXES)
+        (name, value)
+        for name, value in headers.items()
+        if (name in known or name.startswith(TO_PROVIDER_PREFIXES)) and name not in for_us
     ]
     # Compressed answers could not be metered as they pass.
     return [*passed, ("content-type", content_type), ("accept-encoding", "identity"), *key_headers]
