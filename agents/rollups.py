@@ -46,7 +46,7 @@ _OF_CALLS: dict[str, Aggregate] = {
     "output_tokens": Sum("output_tokens", default=0),
 }
 SUM_NAMES = tuple(_OF_CALLS)
-_OF_HOURS: dict[str, Aggregate] = {name: Sum(name, default=0) for name in _OF_CALLS}
+_OF_HOURS: dict[str, Aggregate] = {name: Sum(name, default=0) for name in SUM_NAMES}
 
 type Hours = dict[datetime, set[UUID]]  # hour in UTC → organisations with calls reserved in it
 type Days = dict[UUID, set[date]]  # organisation → days in its zone
@@ -89,7 +89,7 @@ def sum_again(organization: Organization, since_at: datetime, at: datetime) -> N
 
 def _slices(at: datetime) -> Iterator[datetime]:
     """The ends of the slices from the mark to `at`."""
-    mark = Mark.of(MARK)
+    mark = rolled_until()
     if mark is None:
         oldest = Call.objects.order_by("call_id").values_list("call_id", flat=True).first()
         mark = made_at(oldest) if oldest else at
@@ -101,7 +101,7 @@ def _slices(at: datetime) -> Iterator[datetime]:
 
 def _roll_slice(until_at: datetime) -> int:
     """Sum the hours that calls touched since the mark, and the days that these, or time, have made due."""
-    mark = Mark.of(MARK)
+    mark = rolled_until()
     hours = _touched_hours(mark - OVERLAP if mark else None, until_at)
     for hour, organization_ids in sorted(hours.items()):
         _write_hour(hour, organization_ids)
@@ -143,7 +143,7 @@ def _write_hour(hour: datetime, organization_ids: set[UUID]) -> None:
     HourlyUsage.objects.bulk_create(
         [HourlyUsage(hour=hour, **_names(group), **sums) for group, sums in _summed(calls, _OF_CALLS)],
         update_conflicts=True, unique_fields=["organization_id", "hour", "agent_id", "provider", "model"],
-        update_fields=list(_OF_CALLS), batch_size=1000,
+        update_fields=SUM_NAMES, batch_size=1000,
     )  # fmt: skip
 
 

@@ -129,7 +129,7 @@ def _priced(call: Call) -> Priced:
     row_id = str(pricing.get("row", ""))
     row = _row_of(call, row_id)
     counts = _counts(call, pricing)
-    rates = _rates(row, call, counts, str(pricing.get("tier", "default"))) if row is not None else {}
+    rates = _rates(row, counts, str(pricing.get("tier", "default"))) if row is not None else {}
     lines = [
         Line(_NAMES[bucket], count, *_at_rate(count, rates.get(bucket))) for bucket, count in counts.items() if count
     ]
@@ -157,7 +157,7 @@ def _fee(row: PriceRow | None, tool: str, times: int) -> int | None:
         return None
 
 
-def _rates(row: PriceRow, call: Call, counts: Mapping[str, int], tier: str) -> dict[str, int | None]:
+def _rates(row: PriceRow, counts: Mapping[str, int], tier: str) -> dict[str, int | None]:
     total_input = sum(counts[bucket] for bucket in TOKEN_BUCKETS if "output" not in bucket and bucket != "characters")
     try:
         found = row.rates(tier, total_input)

@@ -51,7 +51,6 @@ class BudgetRefusal(Refusal):
     the agent's for each call; `name` is then the agent, or the hosted tool whose uses are limited.
     limit, spent, held, asked: pico-dollars for the unit "usd", else tokens or calls.
     resets_at: the end of the window, aware; None for total budgets.
-    time_zone: the organisation's, for the sentence.
     affordable_output_tokens: an output bound that would be admitted now, where known; the largest by this bound.
     bound: how the call's input was bounded, by "bytes" or by its "tokenizer".
     """
