@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from accounts.models import Organization
+from agents.days import Period, call_ids
 from agents.models import Agent, Call, CallStatus, Reservation
-from agents.reports.days import Period, call_ids
 
 PAGE_SIZE = 50
 RUNNING_MAX = 20

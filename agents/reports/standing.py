@@ -5,11 +5,11 @@ from datetime import datetime
 from enum import Enum
 
 from accounts.models import Organization
+from agents.days import day_of, day_period
 from agents.loop_blocks import LoopBlock, loop_blocks
 from agents.models import Agent, Budget, Scope, Unit, Window
 from agents.money import usd_display
 from agents.reports.budget_list import used_up
-from agents.reports.days import day_of, day_period
 from agents.reports.spend import Refusals, WindowSpend, agents_today, refusals_today
 
 _WARN_PERCENT = 50

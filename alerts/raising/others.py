@@ -7,9 +7,9 @@ from django.db.models import F, Max, Q, Sum
 
 from accounts.credentials import note_rejection
 from accounts.models import ProviderCredential
+from agents.days import Period, call_ids
 from agents.models import Agent, Call, CallStatus
 from agents.pins import pinned_id
-from agents.reports.days import Period, call_ids
 from agents.rollups import rolled_until
 from alerts.models import Alert, AlertKind
 

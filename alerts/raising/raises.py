@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.models import AuditEntry
+from agents.days import Period, call_ids
 from agents.models import Budget
-from agents.reports.days import Period, call_ids
 from alerts.raising.standings import Standing
 from alerts.thresholds import Told, reached
 

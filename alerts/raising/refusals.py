@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
 
+from agents.days import Period, call_ids
 from agents.models import Balance, Call, CallStatus, Scope, Unit, Window
 from agents.money import parse_usd
-from agents.reports.days import Period, call_ids
 from alerts.thresholds import refusal_means_used_up
 
 _FACTS = ["scope", "name", "unit", "window", "limit", "spent", "asked", "resets_at"]

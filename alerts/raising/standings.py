@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Func, IntegerField, Q, QuerySet
 
+from agents.days import Period
 from agents.models import Balance, Budget, Unit, Window
-from agents.reports.days import Period
 from agents.windows import window_of
 from alerts.raising.movements import moved_balances
 from alerts.raising.refusals import Place, Refused, refusals
