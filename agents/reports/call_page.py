@@ -6,14 +6,12 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-import orjson
-
-from agents.models import Call, PriceBookVersion
+from agents.kept_books import kept_book
+from agents.models import Call
 from agents.money import parse_usd, usd_display, usd_exact
-from agents.pricebook import PriceBook, UnpricedModel, current_book, listed_names
+from agents.pricebook import UnpricedModel, listed_names
 from agents.pricing import PriceRow, UnpricedFeature
 from agents.pricing.custom import is_custom
-from agents.pricing.dated import dated_row
 from agents.pricing.usage import TOKEN_BUCKETS
 from agents.rates import kept_row
 from agents.reports.calls import Entry
@@ -22,6 +20,7 @@ _TOKENS_PER_RATE = 1_000_000
 _OWN_COLUMNS = ("input", "cache_read", "cache_write", "cache_write_long", "output")
 _BUDGET_NUMBERS = (("limit", "Limit"), ("spent", "Spent then"), ("held", "Held then"))
 _CALL_NUMBERS = (("limit", "Limit for one call"), ("asked", "Asked for at most"))
+_book_of = lru_cache(maxsize=4)(kept_book)
 _NAMES = {
     "input": "Input",
     "cache_read": "Input read from the cache",
@@ -183,13 +182,3 @@ def _row_of(call: Call, row_id: str) -> PriceRow | None:
             if row.row_id == row_id:
                 return row
     return None
-
-
-@lru_cache(maxsize=4)
-def _book_of(version: str) -> PriceBook | None:
-    if version == current_book().version:
-        return current_book()
-    kept = PriceBookVersion.objects.filter(version=version).first()
-    if kept is None:
-        return None
-    return PriceBook((dated_row(row) for row in orjson.loads(kept.content)["rows"]), version=version)
