@@ -76,7 +76,7 @@ def write_demo(owner: User, at: datetime, *, zone: str | None = None, day_count:
     partitions.ensure(days_back=day_count + 3, days_ahead=2)
     with transaction.atomic():
         organization = create_organization(ORGANIZATION, owner=owner, time_zone=zone)
-        meter = budgets.create_organization_budgets(organization)
+        meter = budgets.ensure_organization_meter(organization)
         players = [_player(actor, organization, owner) for actor in ACTORS]
         _keep_price_book()
         written = sum(_write_day(organization, meter, players, day, at) for day in days)
