@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import Q
 
+from agents.reports.rolling import COUNTED
 from alerts.models import Alert, AlertKind
 from alerts.raising.raises import spent_at_raise
-from alerts.raising.rolling import COUNTED
 from alerts.raising.standings import Key, Standing, standings
 from alerts.thresholds import Told, passed, reached, to_tell
 

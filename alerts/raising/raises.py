@@ -11,7 +11,7 @@ from django.db import connection
 from accounts.models import AuditEntry
 from agents.days import Period, call_ids
 from agents.models import Budget
-from alerts.raising.rolling import COUNTED
+from agents.reports.rolling import COUNTED
 from alerts.raising.standings import Standing
 from alerts.thresholds import Told, reached
 
