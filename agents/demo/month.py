@@ -40,7 +40,7 @@ class Deed:
 
 
 def day_of_calls(
-    actor: Actor, day: date, days_ago: int, start_at: datetime, until_at: datetime, limit_pico: int, book: PriceBook
+    actor: Actor, day: date, *, days_ago: int, start_at: datetime, until_at: datetime, limit_pico: int, book: PriceBook
 ) -> Iterator[Deed]:
     """One agent's day, in order of time; nothing passes that the budget does not cover.
 

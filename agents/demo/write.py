@@ -152,11 +152,11 @@ def _deeds(player: _Player, day: _Day, at: datetime) -> Iterator[Deed]:
     return day_of_calls(
         player.actor,
         day.date,
-        day.days_ago,
-        day.start_at,
-        min(at, day.end_at),
-        player.budget.limit or 0,
-        current_book(),
+        days_ago=day.days_ago,
+        start_at=day.start_at,
+        until_at=min(at, day.end_at),
+        limit_pico=player.budget.limit or 0,
+        book=current_book(),
     )
 
 

@@ -136,13 +136,18 @@ def _standings(organization: Organization, agents: list[Agent], at: datetime) ->
     midnight = day_period(day_of(at, zone), zone).end_at
     stands = []
     for agent in agents:
-        window, refused = windows.get(agent.id, WindowSpend()), refusals.get(agent.id, Refusals())
-        over = None in empty or agent.id in empty
+        window = windows.get(agent.id, WindowSpend())
         stands.append(
             Standing(
-                agent, budgets.get(agent.id), window, refused, window.end_at or midnight, over, blocks.get(agent.id)
+                agent=agent,
+                budget=budgets.get(agent.id),
+                window=window,
+                refusals=refusals.get(agent.id, Refusals()),
+                resets_at=window.end_at or midnight,
+                other_used_up=None in empty or agent.id in empty,
+                loop_block=blocks.get(agent.id),
             )
-        )  # fmt: skip
+        )
     return stands
 
 
