@@ -63,22 +63,13 @@ def create_agent(
         created_by_call=bool(maker),
     )  # fmt: skip
     ensure_organization_meter(organization)
-    _new_agent_budget(agent, daily_limit_pico)
+    Budget.objects.create(
+        organization=organization, agent=agent, scope=Scope.AGENT, unit=Unit.USD, window=Window.DAY, mode=Mode.HARD,
+        limit=daily_limit_pico,
+    )  # fmt: skip
     details = {"daily_limit_pico": _exact(daily_limit_pico)}
     _audit(organization, by, "agent.created", name, details | ({"created_by": maker} if maker else {}))
     return agent
-
-
-def _new_agent_budget(agent: Agent, limit_pico: int | None) -> Budget:
-    return Budget.objects.create(
-        organization_id=agent.organization_id,
-        agent=agent,
-        scope=Scope.AGENT,
-        unit=Unit.USD,
-        window=Window.DAY,
-        mode=Mode.HARD,
-        limit=limit_pico,
-    )
 
 
 @transaction.atomic
