@@ -15,7 +15,7 @@ class Refusal(Exception):
     hint: what the caller can do, as one sentence; empty where the row's own sentence says it.
     param: the request field at fault, for the error bodies that have a place for it.
     retry_after_seconds: only for reasons whose row allows a time.
-    beside: further headers of the answer, of a call that was admitted before it failed (product.md W8).
+    beside: further headers of the answer, of a call that was admitted before it failed (docs/proxy.md).
     ends_connection: what follows on it cannot be told from a body that was not read.
     """
 
