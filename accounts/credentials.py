@@ -168,8 +168,9 @@ def open_credential(credential: ProviderCredential) -> OpenCredential:
     """Decrypt a credential for use; raises vault.SealBroken."""
     secret = unseal(bytes(credential.sealed_key), binding=_binding(credential))
     return OpenCredential(
-        credential.id, credential.provider, credential.base_url, secret, credential.preset, credential.options
-    )
+        credential_id=credential.id, provider=credential.provider, base_url=credential.base_url, api_key=secret,
+        preset=credential.preset, options=credential.options,
+    )  # fmt: skip
 
 
 def _stand_still(organization: Organization) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Container
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from urllib.parse import urlsplit
 
@@ -32,9 +33,18 @@ class Check:
     verdict: Verdict
     detail: str = ""
 
-    def may_be_stored(self, *, untested: bool) -> bool:
-        """A key that the provider rejects is never stored; one that could not be tested only on request."""
-        return self.verdict is Verdict.ACCEPTED or (self.verdict is Verdict.UNKNOWN and untested)
+    def may_be_stored(self, action: str) -> bool:
+        """A key that the provider rejects is never stored; one that could not be tested only on request.
+
+        action: the button that was pressed: test, save or save_untested.
+        """
+        if self.verdict is Verdict.ACCEPTED:
+            return action != "test"
+        return self.verdict is Verdict.UNKNOWN and action == "save_untested"
+
+    def accepted_at(self, now: datetime) -> datetime | None:
+        """The moment of this check, where the provider accepted the key."""
+        return now if self.verdict is Verdict.ACCEPTED else None
 
 
 def check_key(provider: str, api_key: str) -> Check:

@@ -30,8 +30,11 @@ class NotNow(Exception):
     """The change would contradict what is there; the reason is for people."""
 
 
-def create_organization_budgets(organization: Organization) -> Budget:
-    """Create the meter that every call of the organisation has: a daily dollar budget without a limit."""
+def ensure_organization_meter(organization: Organization) -> Budget:
+    """Return the meter that every call of the organisation has, made where it is missing.
+
+    It is a daily dollar budget of the whole organisation, which begins without a limit.
+    """
     budget, _ = Budget.objects.get_or_create(
         organization=organization,
         agent=None,
@@ -59,38 +62,29 @@ def create_agent(
         organization=organization, name=name, slug=slug or _free_slug(organization, name), created_by=by,
         created_by_call=bool(maker),
     )  # fmt: skip
-    create_organization_budgets(organization)
-    _new_agent_budget(agent, daily_limit_pico)
+    ensure_organization_meter(organization)
+    Budget.objects.create(
+        organization=organization, agent=agent, scope=Scope.AGENT, unit=Unit.USD, window=Window.DAY, mode=Mode.HARD,
+        limit=daily_limit_pico,
+    )  # fmt: skip
     details = {"daily_limit_pico": _exact(daily_limit_pico)}
     _audit(organization, by, "agent.created", name, details | ({"created_by": maker} if maker else {}))
     return agent
 
 
-def _new_agent_budget(agent: Agent, limit_pico: int | None) -> Budget:
-    return Budget.objects.create(
-        organization_id=agent.organization_id,
-        agent=agent,
-        scope=Scope.AGENT,
-        unit=Unit.USD,
-        window=Window.DAY,
-        mode=Mode.HARD,
-        limit=limit_pico,
-    )
-
-
 @transaction.atomic
-def set_limit(budget: Budget, limit_pico: int | None, by: User | None) -> None:
+def set_limit(budget: Budget, limit: int | None, by: User | None) -> None:
     """Change a budget's limit; what it has spent and holds stays. Raises BadBudget.
 
-    limit_pico: in the budget's unit; None for no limit.
+    limit: in the budget's unit; None for no limit.
     """
-    check_limit(budget.unit, limit_pico)
+    check_limit(budget.unit, limit)
     _stand_still(budget.organization_id, [budget.pk])
     before = Budget.objects.values_list("limit", flat=True).get(pk=budget.pk)
-    Budget.objects.filter(pk=budget.pk).update(limit=limit_pico)
+    Budget.objects.filter(pk=budget.pk).update(limit=limit)
     _bump(budget)
-    budget.limit = limit_pico
-    details = {"budget_id": str(budget.pk), "from": _exact(before), "to": _exact(limit_pico)}
+    budget.limit = limit
+    details = {"budget_id": str(budget.pk), "from": _exact(before), "to": _exact(limit)}
     _audit(budget.organization, by, "budget.limit_set", _target(budget), details)
 
 
@@ -293,7 +287,10 @@ def touch_organization(organization_id: UUID) -> None:
 
 @transaction.atomic
 def _switch(agent: Agent, by: User | None, action: str, change: dict[str, Any]) -> bool:
-    """Change an agent's state, once: a second click changes nothing and leaves no entry. Return whether it changed."""
+    """Change an agent's state, once: a second click changes nothing and leaves no entry. Return whether it changed.
+
+    change: the first field tells whether the agent is in that state already.
+    """
     _stand_still(agent.organization_id, [])
     field, value = next(iter(change.items()))
     was = {f"{field}__isnull": value is not None}

@@ -139,12 +139,12 @@ def _budgets_of(agent: Agent) -> Any:
 
 def _policy(budget: Budget) -> BudgetPolicy:
     return BudgetPolicy(
-        budget.id,
-        budget.scope,
-        budget.scope_name,
-        budget.unit,
-        budget.window,
-        budget.mode,
-        budget.limit,
-        budget.agent_id is not None,
+        budget_id=budget.id,
+        scope=budget.scope,
+        scope_name=budget.scope_name,
+        unit=budget.unit,
+        window=budget.window,
+        mode=budget.mode,
+        limit=budget.limit,
+        is_agents_own=budget.agent_id is not None,
     )

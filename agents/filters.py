@@ -12,11 +12,11 @@ from django.http import QueryDict
 
 from accounts.credentials import PROVIDERS
 from accounts.models import Organization
+from agents.days import Period, days_period
 from agents.forms import UsdField
 from agents.models import Agent, Call, CallStatus
 from agents.money import usd_display
 from agents.rate_forms import provider_choices
-from agents.reports.days import Period, days_period
 
 RANGES = {
     "1h": ("1 hour", timedelta(hours=1)),

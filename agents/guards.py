@@ -21,7 +21,7 @@ HEADERS = ("session", "user")
 
 
 @transaction.atomic
-def set_guards(agent: Agent, changes: Mapping[str, Any], by: User | None) -> Guards:
+def set_guards(agent: Agent, changes: Mapping[str, Any], by: User | None) -> None:
     """Change some of an agent's guards, by their field names; raises ValidationError with the fields at fault.
 
     Calls at a time and calls of a session are facts of the ledger: the budgets that count them follow.
@@ -45,7 +45,6 @@ def set_guards(agent: Agent, changes: Mapping[str, Any], by: User | None) -> Gua
         AuditEntry.objects.create(
             organization_id=agent.organization_id, user=by, action="guards.set", target=agent.name, details=moved
         )
-    return guards
 
 
 def _check(guards: Guards) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,12 +49,10 @@ def credentials_of(agent: Agent) -> dict[str, OpenCredential]:
     opened = {}
     for credential in agent.organization.credentials.all():
         name = credential.provider
-        if credential.id != pinned[name] if name in pinned else credential.label:
-            continue
-        try:
-            opened[name] = open_credential(credential)
-        except SealBroken:
-            continue
+        is_used = credential.id == pinned[name] if name in pinned else credential.label == ""
+        if is_used:
+            with suppress(SealBroken):
+                opened[name] = open_credential(credential)
     return opened
 
 
@@ -66,10 +65,10 @@ def choices_of(agent: Agent) -> list[Choice]:
             keys.setdefault(credential.provider, []).append(credential)
     return [
         Choice(
-            provider,
-            PROVIDERS.get(provider, provider),
-            tuple(keys.get(provider, ())),
-            pinned[provider].credential if provider in pinned else None,
+            provider=provider,
+            title=PROVIDERS.get(provider, provider),
+            keys=tuple(keys.get(provider, ())),
+            pinned=pinned[provider].credential if provider in pinned else None,
             lost=provider in pinned and pinned[provider].credential is None,
         )
         for provider in sorted(keys.keys() | pinned.keys())

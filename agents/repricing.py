@@ -11,6 +11,7 @@ from accounts.ids import uuid7
 from agents import corrections, rates
 from agents.models import Basis, Call, CallStatus, CustomRate
 from agents.pricing import UnpricedFeature, settle
+from agents.pricing.custom import row_id_of
 from agents.pricing.kept import TOKEN_COLUMNS, kept_circumstances, kept_usage
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def reprice(organization: Organization, rate: CustomRate, since: datetime, by: U
 def _calls(organization: Organization, rate: CustomRate, since: datetime) -> QuerySet[Call]:
     """Newest first, so that a rate that is wrong for today is put right for today first."""
     earlier = CustomRate.objects.filter(organization=organization, provider=rate.provider, model=rate.model)
-    rows = [f"custom/{rate_id}" for rate_id in earlier.values_list("id", flat=True)]
+    rows = [row_id_of(rate_id) for rate_id in earlier.values_list("id", flat=True)]
     asked = [rate.model, f"{rate.provider}/{rate.model}"]  # where two providers have it, agents name theirs first
     named = Q(provider=rate.provider, model__in=asked) | Q(pricing__row__in=rows)
     calls = Call.objects.filter(

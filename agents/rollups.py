@@ -6,10 +6,9 @@ missed or interrupted. Hours are UTC's; a day is the organisation's and is writt
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.db.models import Aggregate, Count, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
@@ -17,8 +16,8 @@ from django.db.models.functions import TruncHour
 
 from accounts.ids import made_at
 from accounts.models import Organization
-from agents.models import Agent, Call, CallStatus, DailyUsage, HourlyUsage, Mark, Window
-from agents.windows import window_of
+from agents.days import Period, call_ids, day_of, day_period
+from agents.models import Agent, Call, CallStatus, DailyUsage, HourlyUsage, Mark
 
 MARK = "sums"
 # Rows carry the moment at which their transaction looked at the clock and are seen when it commits.
@@ -27,7 +26,6 @@ OVERLAP = timedelta(minutes=2)
 SETTLE_GRACE = timedelta(minutes=45)
 # A long way behind, the book is read in slices, each committed for itself.
 SLICE = timedelta(days=1)
-ID_CLOCK_OFF_MAX = timedelta(days=1)  # the ledger takes ids whose clock is up to a day off
 HOUR = timedelta(hours=1)
 
 _GROUP = ("organization_id", "agent_id", "provider", "model")
@@ -46,7 +44,7 @@ _OF_CALLS: dict[str, Aggregate] = {
     "output_tokens": Sum("output_tokens", default=0),
 }
 SUM_NAMES = tuple(_OF_CALLS)
-_OF_HOURS: dict[str, Aggregate] = {name: Sum(name, default=0) for name in _OF_CALLS}
+_OF_HOURS: dict[str, Aggregate] = {name: Sum(name, default=0) for name in SUM_NAMES}
 
 type Hours = dict[datetime, set[UUID]]  # hour in UTC → organisations with calls reserved in it
 type Days = dict[UUID, set[date]]  # organisation → days in its zone
@@ -89,7 +87,7 @@ def sum_again(organization: Organization, since_at: datetime, at: datetime) -> N
 
 def _slices(at: datetime) -> Iterator[datetime]:
     """The ends of the slices from the mark to `at`."""
-    mark = Mark.of(MARK)
+    mark = rolled_until()
     if mark is None:
         oldest = Call.objects.order_by("call_id").values_list("call_id", flat=True).first()
         mark = made_at(oldest) if oldest else at
@@ -101,7 +99,7 @@ def _slices(at: datetime) -> Iterator[datetime]:
 
 def _roll_slice(until_at: datetime) -> int:
     """Sum the hours that calls touched since the mark, and the days that these, or time, have made due."""
-    mark = Mark.of(MARK)
+    mark = rolled_until()
     hours = _touched_hours(mark - OVERLAP if mark else None, until_at)
     for hour, organization_ids in sorted(hours.items()):
         _write_hour(hour, organization_ids)
@@ -139,11 +137,11 @@ def _note_first_calls(since_at: datetime | None, until_at: datetime) -> None:
 
 def _write_hour(hour: datetime, organization_ids: set[UUID]) -> None:
     """Sum one hour of some organisations from the book, over what was there."""
-    calls = _book(hour, hour + HOUR).filter(organization_id__in=organization_ids)
+    calls = _book(Period(hour, hour + HOUR)).filter(organization_id__in=organization_ids)
     HourlyUsage.objects.bulk_create(
         [HourlyUsage(hour=hour, **_names(group), **sums) for group, sums in _summed(calls, _OF_CALLS)],
         update_conflicts=True, unique_fields=["organization_id", "hour", "agent_id", "provider", "model"],
-        update_fields=list(_OF_CALLS), batch_size=1000,
+        update_fields=SUM_NAMES, batch_size=1000,
     )  # fmt: skip
 
 
@@ -165,8 +163,8 @@ def _due_days(hours: Hours, zones: Mapping[UUID, str], mark: datetime | None, un
 
 def _with_calls(day: date, zone: str) -> Iterable[UUID]:
     """The organisations, of whatever zone, with calls in the hours of a day."""
-    start_at, end_at = _bounds(day, zone)
-    used = HourlyUsage.objects.filter(hour__gt=start_at - HOUR, hour__lt=end_at)
+    period = day_period(day, zone)
+    used = HourlyUsage.objects.filter(hour__gt=period.start_at - HOUR, hour__lt=period.end_at)
     return used.order_by().values_list("organization_id", flat=True).distinct()
 
 
@@ -189,40 +187,27 @@ def _write_days_again(organization: Organization, at: datetime) -> None:
 def _closed_days_of(hour: datetime, zone: str, at: datetime) -> set[date]:
     """The days that an hour of UTC belongs to, one or two, where they are over."""
     last_closed = _last_closed_day(zone, at)
-    both = {_day_of(moment, zone) for moment in (hour, hour + HOUR - timedelta(microseconds=1))}
+    both = {day_of(moment, zone) for moment in (hour, hour + HOUR - timedelta(microseconds=1))}
     return {day for day in both if day <= last_closed}
 
 
 def _last_closed_day(zone: str, at: datetime) -> date:
     """The last day whose calls have all ended."""
-    return _day_of(at - SETTLE_GRACE, zone) - timedelta(days=1)
-
-
-def _day_of(at: datetime, zone: str) -> date:
-    """The day of a zone that the ledger counts an instant to, which near a midnight that comes twice is not plain."""
-    start_at = window_of(Window.DAY, zone, at).start
-    return (start_at + 12 * HOUR).astimezone(ZoneInfo(zone)).date()
-
-
-def _bounds(day: date, zone: str) -> tuple[datetime, datetime]:
-    """The first instant of a day in a zone and of the next; 23 or 25 hours apart when the clocks change."""
-    window = window_of(Window.DAY, zone, datetime.combine(day, time(12), ZoneInfo(zone)))
-    assert window.end is not None
-    return window.start, window.end
+    return day_of(at - SETTLE_GRACE, zone) - timedelta(days=1)
 
 
 def _write_day(organization_id: UUID, day: date, zone: str) -> None:
     """Sum one day of an organisation from its hours, and from the book where a zone's midnight cuts an hour."""
-    start_at, end_at = _bounds(day, zone)
-    first_at, last_at = _next_hour(start_at), _hour(end_at)
+    period = day_period(day, zone)
+    first_at, last_at = _next_hour(period.start_at), _hour(period.end_at)
     hours = HourlyUsage.objects.filter(organization_id=organization_id, hour__gte=first_at, hour__lt=last_at)
     sums: defaultdict[Group, Counter[str]] = defaultdict(Counter)
     for group, part in _summed(hours, _OF_HOURS):
         sums[group].update(part)
-    for edge_start_at, edge_end_at in ((start_at, first_at), (last_at, end_at)):
-        if edge_start_at < edge_end_at:
-            edge = _book(edge_start_at, edge_end_at).filter(organization_id=organization_id)
-            for group, part in _summed(edge, _OF_CALLS):
+    for edge in (Period(period.start_at, first_at), Period(last_at, period.end_at)):
+        if edge.start_at < edge.end_at:
+            calls = _book(edge).filter(organization_id=organization_id)
+            for group, part in _summed(calls, _OF_CALLS):
                 sums[group].update(part)
     DailyUsage.objects.filter(organization_id=organization_id, day=day).delete()
     DailyUsage.objects.bulk_create(
@@ -230,13 +215,12 @@ def _write_day(organization_id: UUID, day: date, zone: str) -> None:
     )
 
 
-def _book(start_at: datetime, end_at: datetime) -> QuerySet[Call]:
+def _book(period: Period) -> QuerySet[Call]:
     """The rows of calls reserved in a stretch of time; bounded so that only its partitions are read."""
-    low = int((start_at - ID_CLOCK_OFF_MAX).timestamp() * 1000) << 80
-    high = int((end_at + ID_CLOCK_OFF_MAX).timestamp() * 1000) << 80
+    first_id, last_id = call_ids(period)
     return Call.objects.filter(
-        call_id__gte=UUID(int=low), call_id__lt=UUID(int=high),
-        reserved_at__gte=start_at, reserved_at__lt=end_at, practice=False,
+        call_id__gte=first_id, call_id__lte=last_id,
+        reserved_at__gte=period.start_at, reserved_at__lt=period.end_at, practice=False,
     )  # fmt: skip
 
 

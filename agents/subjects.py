@@ -1,6 +1,5 @@
 """Which budgets a call counts against, and as which subject of each. Pure; the SQL function ledger_concerns agrees."""
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from accounts.records import record
@@ -47,9 +46,3 @@ def subject_of(budget: Scoped, subjects: Subjects) -> str | None:
     if budget.scope_name:
         return "" if budget.scope_name == name else None
     return name or None
-
-
-def named[B: Scoped](budgets: Iterable[B], subjects: Subjects) -> list[tuple[B, str]]:
-    """Return the budgets that a call counts against, each with its subject."""
-    found = ((budget, subject_of(budget, subjects)) for budget in budgets)
-    return [(budget, subject) for budget, subject in found if subject is not None]

@@ -33,6 +33,8 @@ class AlertKind(models.TextChoices):
     TEST = "test", "Test message"
 
 
+# What is told of a budget's window.
+BUDGETS = frozenset({AlertKind.THRESHOLD, AlertKind.TOO_LARGE})
 # What rules against loops, storms and growing contexts saw.
 GUARDS = frozenset({
     AlertKind.LOOP_REPEAT, AlertKind.LOOP_SESSION, AlertKind.LOOP_BUSY, AlertKind.LOOP_WINDOWS, AlertKind.RETRY_STORM,

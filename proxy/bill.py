@@ -15,6 +15,7 @@ from agents.ledger import CallEnd, Ledger
 from agents.ledger.terms import USD_PICO_MAX
 from agents.pricing import Circumstances, Usage
 from agents.pricing.custom import is_custom
+from agents.pricing.kept import TOKEN_COLUMNS
 from proxy.admission import Admission
 from proxy.planning import Plan
 from proxy.prices import Prices
@@ -22,9 +23,8 @@ from proxy.providers.metered import Basis, Metered
 
 logger = logging.getLogger(__name__)
 
-# Usage that stands in columns of its own; the other buckets go to `pricing`.
-_COLUMNS = frozenset({"input", "cache_read", "cache_write", "cache_write_long", "output", "reasoning"})
-_OTHERS = tuple(bucket.name for bucket in fields(Usage) if bucket.name not in _COLUMNS)
+# Usage that has no columns of its own goes to `pricing`.
+_OTHERS = tuple(bucket.name for bucket in fields(Usage) if bucket.name not in TOKEN_COLUMNS)
 _KEPT_WORDS = ("tier", "speed", "geo", "billed")
 # Most calls have none of it; asked at once, that takes a tenth of asking for each.
 _others_of, _words_of = attrgetter(*_OTHERS), attrgetter(*_KEPT_WORDS)

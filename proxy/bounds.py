@@ -117,17 +117,13 @@ def argument_tokens(calls: Any) -> int:
     return sum(map(argument_tokens, calls)) if isinstance(calls, list) else 0
 
 
-def added_cap(*, model_max: int | None, default_cap: int = DEFAULT_CAP, affordable: int | None = None) -> int:
-    """The output bound we add when the client named none: the smallest of three, in tokens for one choice.
-
-    affordable: what the remaining budget buys; None before the budget was asked. A bound under
-    USEFUL_CAP_MIN is not worth sending.
-    """
-    return min(cap for cap in (model_max, default_cap, affordable) if cap is not None)
+def added_cap(*, model_max: int | None, default_cap: int = DEFAULT_CAP) -> int:
+    """The output bound we add when the client named none, in tokens for one choice: the smaller of the two."""
+    return default_cap if model_max is None else min(model_max, default_cap)
 
 
 def check_cap(asked: int, *, agent: str, agent_max: int | None) -> None:
-    """Refuse a client's own bound above the agent's `max_output`; it is never lowered silently."""
+    """Refuse a client's own bound above the agent's `max_output_tokens`; it is never lowered silently."""
     if agent_max is not None and asked > agent_max:
         raise OutputTooLong(agent=agent, asked_tokens=asked, max_tokens=agent_max)
 

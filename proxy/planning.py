@@ -192,7 +192,10 @@ def free_plan_for(prices: Prices, caller: Caller, route: Route, request: ModelRe
     """The same where it is known who answers."""
     request = request.answered_by(target.traits)
     outgoing = registry.surface_of(route.endpoint).prepare(request, target)
-    return Plan(caller, route, request, target, outgoing, (), 0, False, 0, NOTHING, 0, prices.version)
+    return Plan(
+        caller=caller, route=route, request=request, target=target, outgoing=outgoing, rows=(), output_cap=0,
+        may_shrink=False, useful_cap=0, bound=NOTHING, ceiling_pico=0, price_version=prices.version,
+    )  # fmt: skip
 
 
 def choose_target(prices: Prices, caller: Caller, route: Route, model: str) -> Target:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -153,7 +154,7 @@ def process_from_settings() -> Process:
         "anthropic": settings.SHREDDER_ANTHROPIC_BASE_URL,
         "google": settings.SHREDDER_GEMINI_BASE_URL,
     }
-    limits = _limits(getattr(settings, "SHREDDER_PROXY_SECONDS", {}))
+    limits = _limits(settings.SHREDDER_PROXY_SECONDS)
     ledger = Ledger()
     return Process(
         ledger=ledger,
@@ -169,20 +170,12 @@ def process_from_settings() -> Process:
 
 def _limits(seconds: Mapping[str, float]) -> Limits:
     """Time-outs by name where the operator's differ: those of Limits and TimeOuts without `_seconds`."""
-    ours, theirs = Limits(), TimeOuts()
-    return Limits(
-        time_outs=TimeOuts(
-            connect_seconds=seconds.get("connect", theirs.connect_seconds),
-            first_byte_seconds=seconds.get("first_byte", theirs.first_byte_seconds),
-            between_bytes_seconds=seconds.get("between_bytes", theirs.between_bytes_seconds),
-            total_seconds=seconds.get("total", theirs.total_seconds),
-        ),
-        drain_seconds=seconds.get("drain", ours.drain_seconds),
-        slow_reader_seconds=seconds.get("slow_reader", ours.slow_reader_seconds),
-        stop_seconds=seconds.get("stop", ours.stop_seconds),
-        guards_seconds=seconds.get("guards", ours.guards_seconds),
-        store_seconds=seconds.get("store", ours.store_seconds),
-    )
+    return replace(_changed(Limits(), seconds), time_outs=_changed(TimeOuts(), seconds))
+
+
+def _changed[T: (Limits, TimeOuts)](usual: T, seconds: Mapping[str, float]) -> T:
+    given: dict[str, Any] = {f"{name}_seconds": value for name, value in seconds.items()}
+    return replace(usual, **{field.name: given[field.name] for field in fields(usual) if field.name in given})
 
 
 def _keep_version(version: str, content: str) -> bool:

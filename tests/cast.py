@@ -46,7 +46,7 @@ def vera(of: Person) -> Person:
 def _owner(email: str, name: str, agent_name: str, daily_limit_pico: int | None, time_zone: str) -> Person:
     user = User.objects.create_user(email, PASSWORD)
     organization = create_organization(name, owner=user, time_zone=time_zone)
-    budgets.create_organization_budgets(organization)
+    budgets.ensure_organization_meter(organization)
     agent = budgets.create_agent(organization, name=agent_name, daily_limit_pico=daily_limit_pico, by=user)
     _, live_key = keys.issue(agent, KeyMode.LIVE, by=user)
     _, test_key = keys.issue(agent, KeyMode.TEST, by=user)

@@ -17,6 +17,12 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    told = LINK.findall((ROOT / "README.md").read_text())
+
+    assert {str(page.relative_to(ROOT)) for page in PAGES} - {*told, "README.md"} == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_names_a_folder_of_one_machine(page: Path) -> None:
     assert re.findall(r"/(?:root|home|work)/\S*", page.read_text()) == []

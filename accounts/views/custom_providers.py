@@ -16,7 +16,7 @@ from accounts.credentials import Upstream
 from accounts.http import OrgRequest, owner_required
 from accounts.models import ProviderCredential
 from accounts.presets import PRESETS, Preset, preset_of
-from accounts.provider_check import Check, Verdict, check_custom
+from accounts.provider_check import Check, check_custom
 from accounts.provider_forms import CustomProviderForm, initial_of
 from accounts.vault import SealBroken
 
@@ -62,12 +62,11 @@ def _answer(request: OrgRequest, form: CustomProviderForm, name: str = "") -> Ht
     """Test and store what was typed. name: of a provider that is there; a new one's is typed."""
     check = None
     if request.method == "POST" and form.is_valid():
-        action = request.POST.get("action", "save")
         api_key, upstream = _key(form), form.upstream
         assert upstream is not None, "the form was valid"
         name = name or form.cleaned_data["name"]
         check = check_custom(upstream, api_key or "")
-        if action != "test" and check.may_be_stored(untested=action == "save_untested"):
+        if check.may_be_stored(request.POST.get("action", "save")):
             try:
                 return _store(request, form, upstream, name, check)
             except (credentials.KeyNeeded, credentials.NameTaken):
@@ -91,7 +90,7 @@ def _key(form: CustomProviderForm) -> str | None:
 def _store(
     request: OrgRequest, form: CustomProviderForm, upstream: Upstream, name: str, check: Check
 ) -> HttpResponse:  # fmt: skip
-    checked_at = timezone.now() if check.verdict is Verdict.ACCEPTED else None
+    checked_at = check.accepted_at(timezone.now())
     typed, existing = form.cleaned_data["api_key"], form.existing
     is_moved = existing is not None and not credentials.same_origin(upstream.base_url, existing.base_url)
     if existing is None or typed or is_moved:

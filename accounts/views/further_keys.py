@@ -15,7 +15,7 @@ from accounts.credentials import PROVIDERS, Upstream
 from accounts.forms import FurtherKeyForm, ProviderKeyForm
 from accounts.http import OrgRequest, admin_required
 from accounts.models import ProviderCredential
-from accounts.provider_check import Check, Verdict, check_custom, check_key
+from accounts.provider_check import Check, check_custom, check_key
 
 _PAGE = "accounts/further_key.html"
 
@@ -59,9 +59,9 @@ def _answer(
 ) -> HttpResponse:  # fmt: skip
     check = None
     if request.method == "POST" and form.is_valid():
-        action, api_key = request.POST.get("action", "save"), form.cleaned_data["api_key"]
+        api_key = form.cleaned_data["api_key"]
         check = check_key(provider, api_key) if upstream is None else check_custom(upstream, api_key)
-        if action != "test" and check.may_be_stored(untested=action == "save_untested"):
+        if check.may_be_stored(request.POST.get("action", "save")):
             label = form.cleaned_data["label"] if existing is None else existing.label
             try:
                 return _store(request, provider, label, api_key, upstream, check, new=existing is None)
@@ -74,7 +74,7 @@ def _answer(
 def _store(
     request: OrgRequest, provider: str, label: str, api_key: str, upstream: Upstream | None, check: Check, *, new: bool
 ) -> HttpResponse:
-    checked_at = timezone.now() if check.verdict is Verdict.ACCEPTED else None
+    checked_at = check.accepted_at(timezone.now())
     credentials.connect(
         request.org, provider, api_key, by=request.user, checked_at=checked_at, label=label, upstream=upstream, new=new
     )

@@ -17,7 +17,7 @@ from accounts.forms import ProviderKeyForm
 from accounts.http import OrgRequest, admin_required, member_required
 from accounts.models import ProviderCredential
 from accounts.presets import preset_of
-from accounts.provider_check import Check, Verdict, check_key
+from accounts.provider_check import Check, check_key
 from accounts.views.custom_providers import provider_edit
 
 # Where people find their key, and what it looks like.
@@ -78,9 +78,8 @@ def provider_connect(request: OrgRequest, provider: str) -> HttpResponseBase:
     form = ProviderKeyForm(request.POST or None)
     check = None
     if request.method == "POST" and form.is_valid():
-        action = request.POST.get("action", "save")
         check = check_key(provider, form.cleaned_data["api_key"])
-        if action != "test" and check.may_be_stored(untested=action == "save_untested"):
+        if check.may_be_stored(request.POST.get("action", "save")):
             return _store(request, provider, form.cleaned_data["api_key"], check)
     return render(request, _template(request), _context(request, provider, form, check))
 
@@ -106,7 +105,7 @@ def _credentials(request: OrgRequest) -> QuerySet[ProviderCredential]:
 
 
 def _store(request: OrgRequest, provider: str, api_key: str, check: Check) -> HttpResponse:
-    checked_at = timezone.now() if check.verdict is Verdict.ACCEPTED else None
+    checked_at = check.accepted_at(timezone.now())
     credentials.connect(request.org, provider, api_key, by=request.user, checked_at=checked_at)
     messages.success(request, f"{PROVIDERS[provider]} is connected. Your agents can call it from now on.")
     return redirect("accounts:providers")

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from agents.days import Period, call_ids
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -21,7 +23,6 @@ ORDER BY p.day
 """
 # Read in one transaction at most: a long one would keep the old versions of busy balances.
 SLICE = timedelta(hours=3)
-ID_CLOCK_OFF_MAX = timedelta(days=1)  # the ledger takes ids whose clock is up to a day off
 NO_ROWS = "SELECT * FROM call WHERE false"
 
 
@@ -86,10 +87,10 @@ def unread(days: Iterable[BookDay]) -> str:
 
 def reserved_between(start_at: datetime, end_at: datetime) -> str:
     """A query for the rows of calls that were reserved in a stretch of time, without parameters."""
-    first_id, after_last_id = _floor_id(start_at - ID_CLOCK_OFF_MAX), _floor_id(end_at + ID_CLOCK_OFF_MAX)
+    first_id, last_id = call_ids(Period(start_at, end_at))
     return (
         f"SELECT * FROM call WHERE reserved_at >= '{start_at.isoformat()}' AND reserved_at < '{end_at.isoformat()}'"  # noqa: S608
-        f" AND call_id >= '{first_id}' AND call_id < '{after_last_id}'"
+        f" AND call_id >= '{first_id}' AND call_id <= '{last_id}'"
     )
 
 

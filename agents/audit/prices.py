@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from django.db import connection
@@ -12,30 +13,56 @@ from django.db import connection
 from agents import pricing
 from agents.audit.report import Check
 from agents.audit.totals import PRICED
+from agents.kept_books import kept_book
 from agents.models import PriceBookVersion
-from agents.pricebook import VERSION_LENGTH, PriceBook, UnpricedModel, current_book, listed_names
-from agents.pricing import PriceRow, UnpricedFeature
+from agents.pricebook import VERSION_LENGTH, UnpricedModel, current_book, listed_names
+from agents.pricing import UnpricedFeature
 from agents.pricing.custom import is_custom
-from agents.pricing.dated import dated_row
-from agents.pricing.kept import kept_circumstances, kept_usage
+from agents.pricing.kept import TOKEN_COLUMNS, kept_circumstances, kept_usage
 from agents.rates import kept_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+    from uuid import UUID
 
     from django.db.backends.utils import CursorWrapper
 
-_COLUMNS = """call_id, organization_id, provider, model, served_model, reserved_at, ended_at, price_version, pricing,
-    cost_pico, held_pico, input_tokens, cache_read_tokens, cache_write_tokens, cache_write_long_tokens, output_tokens,
-    reasoning_tokens, seq"""
-METERED = f"SELECT {_COLUMNS} FROM ({{rows}}) c WHERE {PRICED}"  # noqa: S608 (only our own column names)
+    from agents.pricebook import PriceBook
+    from agents.pricing import PriceRow
+
+
+class _Call(NamedTuple):
+    """A metered row of the book, as far as its price goes."""
+
+    call_id: UUID
+    organization_id: UUID
+    provider: str
+    model: str
+    served_model: str
+    reserved_at: datetime
+    ended_at: datetime
+    price_version: str
+    pricing: Any
+    cost_pico: int
+    held_pico: int
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cache_write_long_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    seq: int
+
+
+METERED = f"SELECT {', '.join(_Call._fields)} FROM ({{rows}}) c WHERE {PRICED}"  # noqa: S608 (only our own column names)
 VERSIONS = "SELECT DISTINCT v FROM audited_day, unnest(price_versions) AS v ORDER BY v"
 FIRSTS = """
 SELECT call_id, cost_pico, held_pico FROM call
 WHERE call_id = ANY (%(ids)s) AND call_id BETWEEN %(least)s AND %(greatest)s AND seq = 0
 """
 BATCH = 5_000
-_COST, _HELD = 9, 10  # places among the columns
+_tokens_of = attrgetter(*(f"{name}_tokens" for name in TOKEN_COLUMNS))
 
 
 def check(cursor: CursorWrapper, rows: str) -> Check:
@@ -48,8 +75,8 @@ def check(cursor: CursorWrapper, rows: str) -> Check:
         while batch := reader.fetchmany(BATCH):
             found.examined_count += len(batch)
             for call in _as_settled(cursor, batch):
-                if breach := _breach(books, *call):
-                    found.add(f"call {call[0]}: {breach}", call[1])
+                if breach := _breach(books, call):
+                    found.add(f"call {call.call_id}: {breach}", call.organization_id)
     return found
 
 
@@ -66,80 +93,68 @@ def check_versions(cursor: CursorWrapper, found: Check) -> None:
             found.add(f"price version {version!r} is not what it was when calls were priced by it")
 
 
-def _as_settled(cursor: CursorWrapper, batch: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+def _as_settled(cursor: CursorWrapper, batch: list[tuple[Any, ...]]) -> Iterator[_Call]:
     """Calls with the cost and the ceiling that a settlement had.
 
     A late settle carries the difference to what the expiry charged, while its usage prices the whole.
     """
-    late_ids = sorted(row[0] for row in batch if row[-1] > 0)
+    calls = [_Call._make(row) for row in batch]
+    late_ids = sorted(call.call_id for call in calls if call.seq > 0)
     firsts = {}
     if late_ids:
         cursor.execute(FIRSTS, {"ids": late_ids, "least": late_ids[0], "greatest": late_ids[-1]})
         firsts = {call_id: (cost_pico, held_pico) for call_id, cost_pico, held_pico in cursor.fetchall()}
-    for *call, seq in batch:
-        if seq > 0:
-            charged_pico, call[_HELD] = firsts.get(call[0], (0, call[_HELD]))
-            call[_COST] += charged_pico
-        yield tuple(call)
+    for call in calls:
+        if call.seq == 0:
+            yield call
+        else:
+            charged_pico, held_pico = firsts.get(call.call_id, (0, call.held_pico))
+            yield call._replace(cost_pico=call.cost_pico + charged_pico, held_pico=held_pico)
 
 
 class _Books:
-    """The price books and the organisations' own rates that the installation has kept, ended ones included."""
+    """The price books and the organisations' own rates that the installation has kept, each read once a run."""
 
     def __init__(self) -> None:
-        self.of = cache(self._of)
+        self.of = cache(kept_book)
         self.own = cache(kept_row)
 
-    def _of(self, version: str) -> PriceBook | None:
-        if version == current_book().version:
-            return current_book()
-        kept = PriceBookVersion.objects.filter(version=version).first()
-        if kept is None:
-            return None
-        return PriceBook((dated_row(row) for row in orjson.loads(kept.content)["rows"]), version=version)
 
-
-def _breach(
-    books: _Books, call_id: Any, organization_id: Any, provider: str, model: str, served: str, reserved_at: Any,
-    ended_at: Any, version: str, kept: Any, cost_pico: int, held_pico: int, *tokens: int,
-) -> str | None:  # fmt: skip
+def _breach(books: _Books, call: _Call) -> str | None:
     """Return what is wrong with one call's cost, None when nothing is."""
+    kept = call.pricing
     facts: dict[str, Any] = orjson.loads(kept) if isinstance(kept, str) else dict(kept)
     row_id = str(facts["row"])
     if is_custom(row_id):
-        row = books.own(organization_id, row_id)
+        row = books.own(call.organization_id, row_id)
         source = "the organisation's own rates"
-    elif (book := books.of(version)) is None:
-        return f"price version {version!r} is not kept"
+    elif (book := books.of(call.price_version)) is None:
+        return f"price version {call.price_version!r} is not kept"
     else:
-        source = f"version {version}"
-        owner, listed = listed_names(provider, model, facts)
-        row = next(_rows(book, owner, (listed, served), (reserved_at, ended_at), row_id), None)
+        source = f"version {call.price_version}"
+        row = next((row for row in _rows(book, call, facts) if row.row_id == row_id), None)
     if row is None:
         return f"price row {row_id!r} is not in {source}"
+    usage, circumstances = kept_usage(facts, _tokens_of(call)), kept_circumstances(facts)
     try:
-        again = pricing.settle([row], kept_usage(facts, tokens), kept_circumstances(facts), reserved_pico=held_pico)
+        again = pricing.settle([row], usage, circumstances, reserved_pico=call.held_pico)
     except UnpricedFeature as error:
         return f"its {error.name} has no price in {source}"
-    if again.cost_pico != cost_pico:
-        return f"booked {cost_pico} pico-dollars, priced again {again.cost_pico}"
+    if again.cost_pico != call.cost_pico:
+        return f"booked {call.cost_pico} pico-dollars, priced again {again.cost_pico}"
     return None
 
 
-def _rows(
-    book: PriceBook, provider: str, models: tuple[str, ...], moments: tuple[Any, ...], row_id: str
-) -> Iterator[PriceRow]:
-    """Rows with that id: a call is priced by the dearest of the rows between its start and its end."""
-    for model in filter(None, models):
-        for at in moments:
+def _rows(book: PriceBook, call: _Call, facts: Mapping[str, Any]) -> Iterator[PriceRow]:
+    """The rows that may have priced a call: the dearest of those between its start and its end did."""
+    provider, listed = listed_names(call.provider, call.model, facts)
+    for model in filter(None, (listed, call.served_model)):
+        for at in (call.reserved_at, call.ended_at):
             try:
-                row = book.row(provider, model, at)
+                yield book.row(provider, model, at)
             except UnpricedModel:
                 continue
-            if row.row_id == row_id:
-                yield row
         try:
-            rows = book.settle_rows(provider, models[0], models[1] or None, *moments)
+            yield from book.settle_rows(provider, listed, call.served_model or None, call.reserved_at, call.ended_at)
         except UnpricedModel:
             continue
-        yield from (row for row in rows if row.row_id == row_id)

@@ -40,7 +40,7 @@ class Deed:
 
 
 def day_of_calls(
-    actor: Actor, day: date, days_ago: int, start_at: datetime, until_at: datetime, limit_pico: int, book: PriceBook
+    actor: Actor, day: date, *, days_ago: int, start_at: datetime, until_at: datetime, limit_pico: int, book: PriceBook
 ) -> Iterator[Deed]:
     """One agent's day, in order of time; nothing passes that the budget does not cover.
 
@@ -94,7 +94,7 @@ def _deed(actor: Actor, day: date, at: datetime, chance: random.Random, book: Pr
     return Deed(
         at=at, habit=habit, usage=usage, row_id=row.row_id,
         cost_pico=pricing.cost_pico(row, usage, Circumstances()),
-        ceiling_pico=_ceiling(row, usage, at),
+        ceiling_pico=_ceiling(row, usage),
         duration_ms=first_byte_ms + usage.output * chance.randint(7, 14), first_byte_ms=first_byte_ms,
         session=f"run-{day:%m%d}-{chance.randint(1, actor.sessions_per_day):02d}" if actor.sessions_per_day else "",
         user=chance.choice(actor.users) if actor.users else "",
@@ -113,7 +113,7 @@ def _usage(habit: Habit, chance: random.Random) -> Usage:
     )
 
 
-def _ceiling(row: PriceRow, usage: Usage, at: datetime) -> int:
+def _ceiling(row: PriceRow, usage: Usage) -> int:
     bound = Bound(
         input_tokens=usage.total_input + _MARGIN_TOKENS + usage.total_input // 8,
         output_tokens=max(_OUTPUT_BOUND, usage.output),

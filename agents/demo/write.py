@@ -76,7 +76,7 @@ def write_demo(owner: User, at: datetime, *, zone: str | None = None, day_count:
     partitions.ensure(days_back=day_count + 3, days_ahead=2)
     with transaction.atomic():
         organization = create_organization(ORGANIZATION, owner=owner, time_zone=zone)
-        meter = budgets.create_organization_budgets(organization)
+        meter = budgets.ensure_organization_meter(organization)
         players = [_player(actor, organization, owner) for actor in ACTORS]
         _keep_price_book()
         written = sum(_write_day(organization, meter, players, day, at) for day in days)
@@ -152,11 +152,11 @@ def _deeds(player: _Player, day: _Day, at: datetime) -> Iterator[Deed]:
     return day_of_calls(
         player.actor,
         day.date,
-        day.days_ago,
-        day.start_at,
-        min(at, day.end_at),
-        player.budget.limit or 0,
-        current_book(),
+        days_ago=day.days_ago,
+        start_at=day.start_at,
+        until_at=min(at, day.end_at),
+        limit_pico=player.budget.limit or 0,
+        book=current_book(),
     )
 
 

@@ -100,18 +100,13 @@ class KnownBalances:
         """Return the names of an ask's balances that are not open here."""
         return [(*budget, ask.practice) for budget in ask.budgets if (*budget, ask.practice) not in self._balances]
 
-    def learn(self, names: Sequence[Name], rows: Iterable[tuple[Any, ...]]) -> list[Name]:
-        """Remember the answer of OPEN and return the names that it could not open."""
+    def learn(self, names: Sequence[Name], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Remember the answer of OPEN; names that it could not open stay missing."""
         if len(self._balances) > REMEMBERED_MAX:
             self.forget()
-        refused = []
-        for name, (identifier, start, end, *static) in zip(names, rows, strict=True):
-            if identifier is None:
-                refused.append(name)
-            else:
-                scope, scope_name, unit, window, mode = static
+        for name, (identifier, start, end, scope, scope_name, unit, window, mode) in zip(names, rows, strict=True):
+            if identifier is not None:
                 self._balances[name] = OpenBalance(identifier, *name, scope, scope_name, unit, window, mode, start, end)
-        return refused
 
     def forget(self, balances: Iterable[OpenBalance] | None = None) -> None:
         """Drop balances whose window is over, or all, together with the groups that use them."""

@@ -12,6 +12,7 @@ from agents.ledger.errors import LedgerAway
 from agents.ledger.stored import StoredAnswer
 from agents.ledger.terms import BudgetFacts, CallState, SessionFacts
 from agents.ledger.wire import to_json
+from agents.pricing.kept import TOKEN_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -250,7 +251,6 @@ def _facts(row: tuple[Any, ...]) -> BudgetFacts:
 
 def _state(row: tuple[Any, ...]) -> CallState:
     call_id, status, basis, cost, held, provider, model, reserved_at, ended_at, reason, http_status, *tokens = row
-    kinds = ("input", "cache_read", "cache_write", "cache_write_long", "output", "reasoning")
     return CallState(
         call_id=call_id,
         status=status,
@@ -263,5 +263,5 @@ def _state(row: tuple[Any, ...]) -> CallState:
         ended_at=ended_at,
         reason=reason,
         http_status=http_status,
-        **{f"{kind}_tokens": int(count) for kind, count in zip(kinds, tokens, strict=True)},
+        **{f"{kind}_tokens": int(count) for kind, count in zip(TOKEN_COLUMNS, tokens, strict=True)},
     )

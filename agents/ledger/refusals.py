@@ -56,7 +56,7 @@ class _Flood:
 
 
 class Refusals:
-    """A bounded memory of calls that held nothing; taken and written about once a second."""
+    """A bounded memory of calls that held nothing; taken and written twice a second."""
 
     def __init__(self) -> None:
         self._floods: dict[tuple[UUID, str, bool], _Flood] = {}

@@ -40,7 +40,6 @@ class Upkeep:
 
     def __init__(self, conninfo: str, owner: UUID) -> None:
         self.refusals = refusals.Refusals()
-        self.expired_count = 0
         self.suspicious_count = 0
         self._conninfo = conninfo
         self._owner = owner
@@ -105,7 +104,6 @@ class Upkeep:
         if suspicious:
             logger.error("The reaper stopped: %s holds would expire just after PostgreSQL came back", suspicious)
         if expired:
-            self.expired_count += len(expired)
             logger.warning("Expired %s holds at their ceilings: %s …", len(expired), expired[0])
         return list(expired)
 

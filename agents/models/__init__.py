@@ -4,10 +4,11 @@ from agents.models.agent import Agent, AgentKey, KeyMode
 from agents.models.audit import AuditedBalance, AuditedDay, AuditedHour
 from agents.models.book import Basis, Call, CallStatus, PriceBookVersion
 from agents.models.budget import Balance, BalanceBucket, Budget, Mode, Scope, Unit, Window
-from agents.models.guards import AGENT_FIELDS, CustomRate, GuardEvent, GuardRule, Guards, RuleMode
+from agents.models.guards import AGENT_FIELDS, GuardEvent, GuardRule, Guards, RuleMode
 from agents.models.mark import Mark, database_now
 from agents.models.organization_key import OrganizationKey
 from agents.models.pin import PinnedCredential
+from agents.models.rate import CustomRate
 from agents.models.reservation import OwnerLease, Reservation
 from agents.models.stored import StoredResponse
 from agents.models.usage import DailyUsage, HourlyUsage

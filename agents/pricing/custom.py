@@ -40,7 +40,7 @@ def custom_row(
     return PriceRow(
         provider=provider,
         model=model,
-        row_id=f"{_PREFIX}{rate_id}",
+        row_id=row_id_of(rate_id),
         kind="custom",
         tiers={"default": TierRates(rates)},
         output_limit=output_limit,
@@ -51,6 +51,11 @@ def custom_row(
 def is_custom(row_id: str) -> bool:
     """Whether a row is of an organisation's own rate and not of the price book."""
     return row_id.startswith(_PREFIX)
+
+
+def row_id_of(rate_id: UUID) -> str:
+    """The id of a rate's row, as the book keeps it with each call."""
+    return f"{_PREFIX}{rate_id}"
 
 
 def rate_id_of(row_id: str) -> UUID:

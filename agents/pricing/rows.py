@@ -111,10 +111,6 @@ class PriceRow:
             raise UnpricedFeature(f"tool {name}")
         return fee
 
-    def accepts_tier(self, tier: str) -> bool:
-        """Whether the tier has a price here."""
-        return tier in self.tiers
-
 
 def _known(factors: Mapping[str, Fraction], feature: str, key: str) -> Fraction:
     factor = factors.get(key)

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 from accounts.models import Organization
 from agents.charts import Chart, Point, Series, stacked
+from agents.days import ID_CLOCK_OFF_MAX, Period, call_ids, day_of, day_period
 from agents.models import Agent, Balance, Call, CallStatus, Reservation, Scope, Unit, Window
-from agents.reports.days import ID_CLOCK_OFF_MAX, Period, call_ids, day_of, day_period
 from agents.reports.spend import spend_by_hour
 
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from django.db import connection
 from django.db.models import Q
 
 from agents.budget_words import amount, summary
 from agents.models import Balance, Budget, Mode, Scope, Unit, Window
+from agents.reports.rolling import rolling
 from agents.windows import window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from accounts.models import Organization
     from agents.models import Agent
+    from agents.reports.rolling import Rolling
 
 _SCOPES = list(Scope.values)
 _WINDOWS = [Window.DAY, Window.ROLLING, Window.WEEK, Window.MONTH, Window.TOTAL, Window.SESSION]
@@ -129,8 +130,8 @@ def budget_standings(organization: Organization, budgets: Sequence[Budget], at: 
         Q(window_end=None) | Q(window_end__gt=at), budget__in=single, subject="", practice=False, window_start__lte=at
     )
     balances = {balance.budget_id: balance for balance in running.order_by("window_start")}
-    rolling = _rolling([balances[b.pk].pk for b in budgets if b.window == Window.ROLLING and b.pk in balances], at)
-    return [_standing(organization, budget, balances.get(budget.pk), rolling, at) for budget in budgets]
+    rolls = rolling([balances[b.pk].pk for b in budgets if b.window == Window.ROLLING and b.pk in balances], at)
+    return [_standing(organization, budget, balances.get(budget.pk), rolls, at) for budget in budgets]
 
 
 def used_up(organization: Organization, at: datetime) -> set[UUID | None]:
@@ -147,30 +148,16 @@ def has_subjects(budget: Budget) -> bool:
 
 
 def _standing(
-    organization: Organization,
-    budget: Budget,
-    balance: Balance | None,
-    rolling: dict[int, tuple[int, datetime | None]],
-    at: datetime,
+    organization: Organization, budget: Budget, balance: Balance | None, rolls: Mapping[int, Rolling], at: datetime
 ) -> BudgetStanding:
     if budget.window == Window.ROLLING:
-        spent, room_at = rolling.get(balance.pk, (0, None)) if balance else (0, None)
-        return BudgetStanding(budget, spent, balance.held if balance else 0, 0, room_at)
+        if balance is None:
+            return BudgetStanding(budget)
+        roll = rolls[balance.pk]
+        return BudgetStanding(budget, roll.spent, balance.held, resets_at=roll.room_at)
     if balance is None:
         return BudgetStanding(budget, resets_at=window_of(budget.window, organization.time_zone, at).end)
     return BudgetStanding(budget, balance.spent, balance.held, balance.extra, balance.window_end)
-
-
-def _rolling(balance_ids: Iterable[int], at: datetime) -> dict[int, tuple[int, datetime | None]]:
-    """What rolling balances have spent within 24 hours, as the ledger counts it, and when room returns."""
-    ids = list(balance_ids)
-    if not ids:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT b, r.spent, r.room_at FROM unnest(%s::bigint[]) AS b, ledger_rolling(b, %s) AS r", [ids, at]
-        )
-        return {balance: (spent, room_at) for balance, spent, room_at in cursor.fetchall()}
 
 
 def _alike(budget: Budget) -> tuple[object, ...]:

@@ -6,14 +6,12 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-import orjson
-
-from agents.models import Call, PriceBookVersion
+from agents.kept_books import kept_book
+from agents.models import Call
 from agents.money import parse_usd, usd_display, usd_exact
-from agents.pricebook import PriceBook, UnpricedModel, current_book, listed_names
+from agents.pricebook import UnpricedModel, listed_names
 from agents.pricing import PriceRow, UnpricedFeature
 from agents.pricing.custom import is_custom
-from agents.pricing.dated import dated_row
 from agents.pricing.usage import TOKEN_BUCKETS
 from agents.rates import kept_row
 from agents.reports.calls import Entry
@@ -22,6 +20,7 @@ _TOKENS_PER_RATE = 1_000_000
 _OWN_COLUMNS = ("input", "cache_read", "cache_write", "cache_write_long", "output")
 _BUDGET_NUMBERS = (("limit", "Limit"), ("spent", "Spent then"), ("held", "Held then"))
 _CALL_NUMBERS = (("limit", "Limit for one call"), ("asked", "Asked for at most"))
+_book_of = lru_cache(maxsize=4)(kept_book)
 _NAMES = {
     "input": "Input",
     "cache_read": "Input read from the cache",
@@ -129,7 +128,7 @@ def _priced(call: Call) -> Priced:
     row_id = str(pricing.get("row", ""))
     row = _row_of(call, row_id)
     counts = _counts(call, pricing)
-    rates = _rates(row, call, counts, str(pricing.get("tier", "default"))) if row is not None else {}
+    rates = _rates(row, counts, str(pricing.get("tier", "default"))) if row is not None else {}
     lines = [
         Line(_NAMES[bucket], count, *_at_rate(count, rates.get(bucket))) for bucket, count in counts.items() if count
     ]
@@ -157,7 +156,7 @@ def _fee(row: PriceRow | None, tool: str, times: int) -> int | None:
         return None
 
 
-def _rates(row: PriceRow, call: Call, counts: Mapping[str, int], tier: str) -> dict[str, int | None]:
+def _rates(row: PriceRow, counts: Mapping[str, int], tier: str) -> dict[str, int | None]:
     total_input = sum(counts[bucket] for bucket in TOKEN_BUCKETS if "output" not in bucket and bucket != "characters")
     try:
         found = row.rates(tier, total_input)
@@ -183,13 +182,3 @@ def _row_of(call: Call, row_id: str) -> PriceRow | None:
             if row.row_id == row_id:
                 return row
     return None
-
-
-@lru_cache(maxsize=4)
-def _book_of(version: str) -> PriceBook | None:
-    if version == current_book().version:
-        return current_book()
-    kept = PriceBookVersion.objects.filter(version=version).first()
-    if kept is None:
-        return None
-    return PriceBook((dated_row(row) for row in orjson.loads(kept.content)["rows"]), version=version)

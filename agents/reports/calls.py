@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from accounts.models import Organization
+from agents.days import Period, call_ids
 from agents.models import Agent, Call, CallStatus, Reservation
-from agents.reports.days import Period, call_ids
 
 PAGE_SIZE = 50
 RUNNING_MAX = 20
@@ -141,7 +141,7 @@ def entries_of(organization: Organization, calls: Sequence[Call]) -> list[Entry]
     """Put names and corrections beside calls, in two queries."""
     names = _names(organization, {call.agent_id for call in calls})
     corrections = _corrections(organization, [call.call_id for call in calls])
-    return [Entry(call, names.get(call.agent_id, "Deleted agent"), tuple(corrections[call.call_id])) for call in calls]
+    return [Entry(call, names[call.agent_id], tuple(corrections[call.call_id])) for call in calls]
 
 
 def running(organization: Organization, agent_id: UUID | None = None) -> list[Running]:
@@ -151,7 +151,7 @@ def running(organization: Organization, agent_id: UUID | None = None) -> list[Ru
         holds = holds.filter(agent_id=agent_id)
     found = list(holds.order_by("-reserved_at")[:RUNNING_MAX])
     names = _names(organization, {hold.agent_id for hold in found})
-    return [_running(hold, names.get(hold.agent_id, "Deleted agent")) for hold in found]
+    return [_running(hold, names[hold.agent_id]) for hold in found]
 
 
 def find(organization: Organization, call_id: UUID) -> Entry | None:
@@ -162,7 +162,7 @@ def find(organization: Organization, call_id: UUID) -> Entry | None:
         return None
     names = _names(organization, {ends[0].agent_id})
     corrections = tuple(row for row in rows if row.seq > 0)
-    return Entry(ends[0], names.get(ends[0].agent_id, "Deleted agent"), corrections)
+    return Entry(ends[0], names[ends[0].agent_id], corrections)
 
 
 def find_running(organization: Organization, call_id: UUID) -> Running | None:
@@ -170,7 +170,7 @@ def find_running(organization: Organization, call_id: UUID) -> Running | None:
     hold = Reservation.objects.filter(organization_id=organization.id, call_id=call_id).first()
     if hold is None:
         return None
-    return _running(hold, _names(organization, {hold.agent_id}).get(hold.agent_id, "Deleted agent"))
+    return _running(hold, _names(organization, {hold.agent_id})[hold.agent_id])
 
 
 def has_any(organization: Organization) -> bool:
@@ -187,8 +187,10 @@ def _running(hold: Reservation, agent_name: str) -> Running:
     )  # fmt: skip
 
 
-def _names(organization: Organization, agent_ids: Iterable[UUID]) -> dict[UUID, str]:
-    return dict(Agent.objects.for_org(organization).filter(id__in=list(agent_ids)).values_list("id", "name"))
+def _names(organization: Organization, agent_ids: Iterable[UUID]) -> defaultdict[UUID, str]:
+    """The agents' names; a row of the book outlives its agent."""
+    known = Agent.objects.for_org(organization).filter(id__in=list(agent_ids)).values_list("id", "name")
+    return defaultdict(lambda: "Deleted agent", known)
 
 
 def _corrections(organization: Organization, call_ids: Sequence[UUID]) -> defaultdict[UUID, list[Call]]:

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from accounts.models import Organization
 from agents.charts import OTHER_SERIES, Chart, Point, rank_series, stacked
+from agents.days import day_of, day_query
 from agents.models import Agent
 from agents.reports.budget_list import BudgetGroup, budget_groups
-from agents.reports.days import day_of, day_query
 from agents.reports.spend import DaySpend, Refusals, WindowSpend, organization_today, spend_by_day, total_pico
 from agents.reports.standing import Standing, standings
 

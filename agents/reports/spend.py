@@ -24,8 +24,8 @@ from django.db.models import (
 )  # fmt: skip
 
 from accounts.models import Organization
+from agents.days import Period, call_ids, day_of, day_period, days_between, days_period
 from agents.models import Balance, Call, CallStatus, DailyUsage, Scope, Unit, Window
-from agents.reports.days import Period, call_ids, day_of, day_period, days_between, days_period
 
 _HOUR = timedelta(hours=1)
 HELD_BACK_DAYS = 3  # a hold outlives its window by no more than a call's longest time

@@ -5,11 +5,11 @@ from datetime import datetime
 from enum import Enum
 
 from accounts.models import Organization
+from agents.days import day_of, day_period
 from agents.loop_blocks import LoopBlock, loop_blocks
 from agents.models import Agent, Budget, Scope, Unit, Window
 from agents.money import usd_display
 from agents.reports.budget_list import used_up
-from agents.reports.days import day_of, day_period
 from agents.reports.spend import Refusals, WindowSpend, agents_today, refusals_today
 
 _WARN_PERCENT = 50
@@ -136,13 +136,18 @@ def _standings(organization: Organization, agents: list[Agent], at: datetime) ->
     midnight = day_period(day_of(at, zone), zone).end_at
     stands = []
     for agent in agents:
-        window, refused = windows.get(agent.id, WindowSpend()), refusals.get(agent.id, Refusals())
-        over = None in empty or agent.id in empty
+        window = windows.get(agent.id, WindowSpend())
         stands.append(
             Standing(
-                agent, budgets.get(agent.id), window, refused, window.end_at or midnight, over, blocks.get(agent.id)
+                agent=agent,
+                budget=budgets.get(agent.id),
+                window=window,
+                refusals=refusals.get(agent.id, Refusals()),
+                resets_at=window.end_at or midnight,
+                other_used_up=None in empty or agent.id in empty,
+                loop_block=blocks.get(agent.id),
             )
-        )  # fmt: skip
+        )
     return stands
 
 

@@ -13,13 +13,13 @@ from accounts.http import OrgRequest, changer_required, form_only, member_requir
 from agents import budgets
 from agents.budget_forms import TopUpForm
 from agents.budget_terms import BudgetTerms
+from agents.days import Period, day_of, day_query
 from agents.forms import KeyForm, LimitForm, RenameForm
 from agents.guard_forms import told
 from agents.models import Agent, Guards, KeyMode, Scope
 from agents.pins import choices_of
 from agents.reports import agent_page, calls
 from agents.reports.budget_list import budget_groups
-from agents.reports.days import Period, day_of, day_query
 from agents.reports.hard_limits import widest_limit
 from agents.reports.standing import Standing, daily_budget, standing
 from agents.templatetags.formats import usd_plain, usd_rate

@@ -30,4 +30,4 @@ def _found(user: User, *, name: str, time_zone: str) -> None:
     with transaction.atomic():
         User.objects.select_for_update().get(id=user.id)
         if membership_of(user) is None:
-            budgets.create_organization_budgets(create_organization(name, owner=user, time_zone=time_zone))
+            budgets.ensure_organization_meter(create_organization(name, owner=user, time_zone=time_zone))

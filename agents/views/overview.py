@@ -5,8 +5,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.http import OrgRequest, member_required
+from agents.days import day_query
 from agents.reports import overview as reports
-from agents.reports.days import day_query
 from agents.reports.hard_limits import widest_limit
 from agents.reports.standing import standings
 from agents.views.pages import page

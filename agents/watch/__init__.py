@@ -36,7 +36,7 @@ def watch(at: datetime) -> int:
         new_count = note([*_sightings(seen), *(one for one in used_up if one.mode != RuleMode.BLOCK)])
         Mark.move(MARK, at)
     # Each in a transaction of its own, because calls wait for it. What a crash leaves out the next run finds again.
-    return new_count + sum(block(one, at) for one in to_block)
+    return new_count + sum(block(one) for one in to_block)
 
 
 def _sightings(seen: Active) -> Iterator[Sighting]:

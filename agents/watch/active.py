@@ -12,8 +12,8 @@ from agents.models import Agent, Guards, RuleMode
 
 # The id of a call holds the time at which its proxy began it. Rules find calls by it, so what a clock that is further
 # off dates is missed.
-ID_CLOCK_OFF_MAX = timedelta(minutes=5)
-CALL_SECONDS_MAX = timedelta(minutes=40)  # longer than a call's total time-out
+CLOCK_OFF_MAX = timedelta(minutes=5)
+CALL_LENGTH_MAX = timedelta(minutes=40)  # longer than a call's total time-out
 # A busy agent's calls beyond these are left out of rules that look at many.
 CALLS_MAX = 20_000
 
@@ -56,8 +56,8 @@ class Active:
 def active(since_at: datetime, at: datetime) -> Active:
     """Find the agents with calls that ended in between; their guards are the defaults where they have none."""
     values = {
-        "since": since_at, "at": at, "first_at": since_at - CALL_SECONDS_MAX - ID_CLOCK_OFF_MAX,
-        "last_at": at + ID_CLOCK_OFF_MAX,
+        "since": since_at, "at": at, "first_at": since_at - CALL_LENGTH_MAX - CLOCK_OFF_MAX,
+        "last_at": at + CLOCK_OFF_MAX,
     }  # fmt: skip
     sessions: dict[UUID, list[str] | None] = dict(ask(_ACTIVE, values))
     agents = Agent.objects.select_related("organization").in_bulk(sessions)

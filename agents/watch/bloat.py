@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import accumulate
 
 from agents.models import GuardRule
-from agents.watch.active import COUNTS, ID_CLOCK_OFF_MAX, Active, ask, session_arrays
+from agents.watch.active import CLOCK_OFF_MAX, COUNTS, Active, ask, session_arrays
 from agents.watch.episodes import Sighting
 
 LOOK_BACK = timedelta(days=1)
@@ -37,7 +37,7 @@ def sightings(seen: Active) -> Iterator[Sighting]:
     watched = seen.warned_by(lambda guards: guards.bloat_mode)
     agents = {one.agent.id: one.agent for one in watched}
     values = session_arrays(watched, lambda guards: guards.bloat_calls)
-    times = {"since": seen.at - LOOK_BACK, "at": seen.at, "clock_off": ID_CLOCK_OFF_MAX}
+    times = {"since": seen.at - LOOK_BACK, "at": seen.at, "clock_off": CLOCK_OFF_MAX}
     for agent_id, session, calls_max, inputs, moments in ask(_INPUTS, values | times):
         # The context is the largest input so far: small calls in between change nothing.
         contexts = list(accumulate(inputs, max))

@@ -1,7 +1,5 @@
 """Blocks an agent for the cool-down of the rule that tripped; the proxy refuses its calls as `loop_detected`."""
 
-from datetime import datetime
-
 from django.db import transaction
 
 from agents.budgets import touch_agent
@@ -10,10 +8,10 @@ from agents.watch.episodes import Sighting
 
 
 @transaction.atomic
-def block(sighting: Sighting, at: datetime) -> bool:
+def block(sighting: Sighting) -> bool:
     """Block an agent once for each episode, for its very next call; return whether it was blocked now.
 
-    at: the database's clock. Whoever lets the agent go on meanwhile is not overruled.
+    Whoever lets the agent go on meanwhile is not overruled.
     """
     event = sighting.event()
     same = GuardEvent.objects.filter(

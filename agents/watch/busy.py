@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from agents.models import GuardRule
-from agents.watch.active import CALL_SECONDS_MAX, COUNTS, ID_CLOCK_OFF_MAX, Active, ask
+from agents.watch.active import CALL_LENGTH_MAX, CLOCK_OFF_MAX, COUNTS, Active, ask
 from agents.watch.episodes import Sighting
 
 PAUSE = timedelta(minutes=5)
@@ -49,8 +49,8 @@ def sightings(seen: Active) -> Iterator[Sighting]:
     watched = {one.agent.id: one for one in seen.warned_by(lambda guards: guards.busy_mode)}
     values = {
         "agents": list(watched), "spans": [timedelta(hours=one.guards.busy_hours) for one in watched.values()],
-        "first_at": seen.since_at - CALL_SECONDS_MAX - ID_CLOCK_OFF_MAX, "at": seen.at, "pause": PAUSE,
-        "longest": CALL_SECONDS_MAX,
+        "first_at": seen.since_at - CALL_LENGTH_MAX - CLOCK_OFF_MAX, "at": seen.at, "pause": PAUSE,
+        "longest": CALL_LENGTH_MAX,
     }  # fmt: skip
     for agent_id, began_at, newest_at in ask(_BUSY, values):
         one = watched[agent_id]

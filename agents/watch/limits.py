@@ -7,7 +7,7 @@ from typing import Any
 from accounts.models import AuditEntry
 from agents.models import Budget, Call, CallStatus, Scope, Unit, Window
 from agents.money import parse_usd
-from agents.watch.active import ID_CLOCK_OFF_MAX, ask
+from agents.watch.active import CLOCK_OFF_MAX, ask
 
 NEAR_PERCENT = 80  # from this share on, a refused call means that the budget is used up, as alerts count it
 REFUSALS_MAX = 100
@@ -34,9 +34,7 @@ def limit_at(budget: Budget, at: datetime) -> int | None:
 def was_refused(budget: Budget, start_at: datetime, end_at: datetime) -> bool:
     """Whether the budget refused a call in this window when at least 80 % were spent."""
     assert budget.agent_id is not None, "a budget of an agent"
-    ((first_id, last_id),) = ask(
-        _BOUNDS, {"start_at": start_at - ID_CLOCK_OFF_MAX, "end_at": end_at + ID_CLOCK_OFF_MAX}
-    )
+    ((first_id, last_id),) = ask(_BOUNDS, {"start_at": start_at - CLOCK_OFF_MAX, "end_at": end_at + CLOCK_OFF_MAX})
     refused = Call.objects.filter(
         agent_id=budget.agent_id, call_id__gte=first_id, call_id__lt=last_id, reserved_at__gte=start_at,
         reserved_at__lt=end_at, status=CallStatus.REFUSED, reason="budget_exceeded", practice=False,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from agents.models import GuardRule
-from agents.watch.active import CALLS_MAX, COUNTS, ID_CLOCK_OFF_MAX, Active, ask
+from agents.watch.active import CALLS_MAX, CLOCK_OFF_MAX, COUNTS, Active, ask
 from agents.watch.episodes import Sighting
 
 # A call shows a repetition where the one N-1 like calls earlier lies within M minutes. Fingerprint 0: no last message.
@@ -36,7 +36,7 @@ def sightings(seen: Active) -> Iterator[Sighting]:
     values = {
         "agents": list(watched), "times": [one.guards.repeat_count for one in watched.values()],
         "spans": [timedelta(minutes=one.guards.repeat_minutes) for one in watched.values()],
-        "since": seen.since_at, "at": seen.at, "clock_off": ID_CLOCK_OFF_MAX,
+        "since": seen.since_at, "at": seen.at, "clock_off": CLOCK_OFF_MAX,
     }  # fmt: skip
     found = {row[0]: row for row in ask(_REPEATS, values)}
     for agent_id, model, last_at, first_at, times, span in found.values():

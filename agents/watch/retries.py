@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from agents.models import GuardRule
-from agents.watch.active import CALLS_MAX, COUNTS, ID_CLOCK_OFF_MAX, Active, ask
+from agents.watch.active import CALLS_MAX, CLOCK_OFF_MAX, COUNTS, Active, ask
 from agents.watch.episodes import Sighting
 
 LOOK_BACK = timedelta(hours=1)
@@ -51,7 +51,7 @@ def sightings(seen: Active) -> Iterator[Sighting]:
     """Agents of whose calls within the last hour too large a share were retries, where one of them is new."""
     watched = {one.agent.id: one for one in seen.warned_by(lambda guards: guards.retry_mode)}
     values = {
-        "agents": list(watched), "at": seen.at, "look_back": LOOK_BACK, "clock_off": ID_CLOCK_OFF_MAX,
+        "agents": list(watched), "at": seen.at, "look_back": LOOK_BACK, "clock_off": CLOCK_OFF_MAX,
         "within": RETRY_WITHIN, "not_failures": _NOT_FAILURES,
     }  # fmt: skip
     for agent_id, calls, failures, retries, began_at, last_at, cost_pico in ask(_RETRIES, values):

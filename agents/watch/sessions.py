@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from agents.models import GuardRule, RuleMode
-from agents.watch.active import CALL_SECONDS_MAX, COUNTS, ID_CLOCK_OFF_MAX, Active, ask, session_arrays
+from agents.watch.active import CALL_LENGTH_MAX, CLOCK_OFF_MAX, COUNTS, Active, ask, session_arrays
 from agents.watch.episodes import Sighting
 
 LOOK_BACK = timedelta(days=30)
@@ -49,8 +49,8 @@ def stopped(seen: Active) -> Iterator[Sighting]:
     """Sessions whose calls were refused because they had made as many as the rule, set to block, allows."""
     watched = {one.agent.id: one for one in seen.agents if one.guards.session_mode == RuleMode.BLOCK}
     values = {
-        "agents": list(watched), "since": seen.since_at, "at": seen.at, "clock_off": ID_CLOCK_OFF_MAX,
-        "first_at": seen.since_at - CALL_SECONDS_MAX - ID_CLOCK_OFF_MAX,
+        "agents": list(watched), "since": seen.since_at, "at": seen.at, "clock_off": CLOCK_OFF_MAX,
+        "first_at": seen.since_at - CALL_LENGTH_MAX - CLOCK_OFF_MAX,
     }  # fmt: skip
     for agent_id, session, first_at, last_at in ask(_STOPPED, values) if watched else []:
         one = watched[agent_id]

@@ -1,4 +1,4 @@
-"""What a message says, and how amounts, moments and links are written in it. Links are built from SITE_URL only."""
+"""What a message says, and how moments and links are written in it. Links are built from SITE_URL only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +9,6 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.urls import reverse
-
-from agents.models import Unit
-from agents.money import usd_display
 
 _LONG = timedelta(days=2)
 
@@ -31,13 +28,6 @@ class Letter:
     subject: str
     sentences: list[str]
     links: list[Link]
-
-
-def amount(value: int, unit: str) -> str:
-    """An amount of a budget in words: "$4.87", "12,000 tokens", "1 call"."""
-    if unit == Unit.USD:
-        return usd_display(value)
-    return f"{value:,} {unit.removesuffix('s') if value == 1 else unit}"
 
 
 def moment(at: datetime, zone: str) -> str:

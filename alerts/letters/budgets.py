@@ -2,10 +2,11 @@
 
 from datetime import datetime, timedelta
 
+from agents.budget_words import amount
 from agents.models import Mode, Scope, Unit, Window
 from agents.money import usd_display
 from agents.subjects import NOBODY
-from alerts.letters import Facts, Letter, Link, amount, calls_link, moment, page, span
+from alerts.letters import Facts, Letter, Link, calls_link, moment, page, span
 from alerts.models import Alert
 from alerts.thresholds import share
 
@@ -75,7 +76,7 @@ def subject_of(facts: Facts) -> str:
 
 def budget_words(facts: Facts) -> str:
     """The budget as "$5.00 daily budget" or "budget of 50 calls for the session"."""
-    limit, window = amount(facts["limit"], facts["unit"]), Window(facts["window"])
+    limit, window = amount(facts["unit"], facts["limit"]), Window(facts["window"])
     kind = f"{_CALENDAR[window]} budget" if window in _CALENDAR else "budget"
     words = f"{limit} {kind}" if facts["unit"] == Unit.USD else f"{kind} of {limit}"
     return f"{words} {_LASTING[window]}" if window in _LASTING else words
@@ -84,8 +85,8 @@ def budget_words(facts: Facts) -> str:
 def _state(facts: Facts) -> str:
     """What is spent of what: "$4.87 of its $5.00 daily budget", "40 of 50 calls today"."""
     if facts["unit"] == Unit.USD:
-        return f"{amount(facts['spent'], Unit.USD)} of its {budget_words(facts)}"
-    of_limit = amount(facts["limit"], facts["unit"])
+        return f"{amount(Unit.USD, facts['spent'])} of its {budget_words(facts)}"
+    of_limit = amount(facts["unit"], facts["limit"])
     return f"{facts['spent']:,} of {of_limit}{_COUNTED[Window(facts['window'])]}"
 
 
@@ -95,15 +96,15 @@ def _verb(facts: Facts) -> str:
 
 def _topped_up(facts: Facts) -> str:
     extra = facts.get("topped_up", 0)
-    return f"The limit includes {amount(extra, facts['unit'])} that was topped up." if extra else ""
+    return f"The limit includes {amount(facts['unit'], extra)} that was topped up." if extra else ""
 
 
 def _refusal(facts: Facts) -> str:
-    unit, of_limit = facts["unit"], amount(facts["limit"], facts["unit"])
+    unit, of_limit = facts["unit"], amount(facts["unit"], facts["limit"])
     if unit == Unit.USD:
-        asked, spent = (amount(facts[name], unit) for name in ("asked", "spent"))
+        asked, spent = (amount(unit, facts[name]) for name in ("asked", "spent"))
         return f"A call that could cost up to {asked} was refused at {spent} of {of_limit}."
-    could = "" if unit == Unit.CALLS else f" that could use up to {amount(facts['asked'], unit)}"
+    could = "" if unit == Unit.CALLS else f" that could use up to {amount(unit, facts['asked'])}"
     return f"A call{could} was refused at {facts['spent']:,} of {of_limit}."
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from django.db.models import F
 
+from agents.days import Period, call_ids
 from agents.models import Agent, Call, CallStatus
-from agents.reports.days import Period, call_ids
 from alerts.models import Alert, AlertKind
 
 

@@ -2,18 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
 
+from agents.reports.rolling import COUNTED
 from alerts.models import Alert, AlertKind
 from alerts.raising.raises import spent_at_raise
 from alerts.raising.standings import Key, Standing, standings
 from alerts.thresholds import Told, passed, reached, to_tell
-
-# A rolling budget has no windows. What an hour has spent counts for 25 hours, and so long nothing is told again.
-ROLLING_TOLD = timedelta(hours=25)
 
 
 def budget_alerts(at: datetime, since_at: datetime) -> Iterator[Alert]:
@@ -47,7 +45,8 @@ def _told(standing: Iterable[Standing], at: datetime) -> Mapping[Key, list[Told]
     told: defaultdict[Key, list[Told]] = defaultdict(list)
     rolling = {one.budget.id for one in standing if one.is_rolling}
     in_window = Q(window_start__in={one.window_start for one in standing if not one.is_rolling})
-    lately = Q(budget_id__in=rolling, raised_at__gt=at - ROLLING_TOLD)
+    # A rolling budget has no windows: as long as what was told still counts, it is not told again.
+    lately = Q(budget_id__in=rolling, raised_at__gt=at - COUNTED)
     alerts = Alert.objects.filter(
         in_window | lately, kind=AlertKind.THRESHOLD,
         organization_id__in={one.budget.organization_id for one in standing},

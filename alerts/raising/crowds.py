@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncHour
 
-from alerts.models import GUARDS, Alert, AlertKind
+from alerts.models import BUDGETS, GUARDS, Alert, AlertKind
 from alerts.raising.standings import LATE_MAX
 
 OWN_MESSAGES_MAX = 5  # for each crowd and hour
@@ -17,7 +17,6 @@ KEPT = timedelta(days=40)  # as long as the balances of subjects that rest
 FORGET_COUNT_MAX = 1000
 EXAMPLE_COUNT = 5
 _HOUR = timedelta(hours=1)
-_OF_BUDGETS = (AlertKind.THRESHOLD, AlertKind.TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Crowd:
         if alert.kind in GUARDS:
             # Where a provider fails, every agent storms.
             return cls(alert.organization_id, alert.kind, None, None)
-        if alert.kind in _OF_BUDGETS and alert.subject:
+        if alert.kind in BUDGETS and alert.subject:
             return cls(alert.organization_id, alert.kind, alert.budget_id, alert.agent_id)
         return None
 

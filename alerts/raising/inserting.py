@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from alerts.models import Alert, AlertKind, Delivery
+from alerts.models import BUDGETS, Alert, Delivery
 from alerts.raising import crowds
 from alerts.raising.rates import rate_pico_per_hour
 from alerts.raising.recipients import addresses
@@ -15,7 +15,6 @@ from alerts.raising.recipients import addresses
 BATCH = 1000
 # What the constraint alert_once takes for the same fact.
 _ONCE = ("organization_id", "kind", "budget_id", "subject", "window_start", "threshold", "limit", "agent_id")
-_OF_BUDGETS = (AlertKind.THRESHOLD, AlertKind.TOO_LARGE)
 
 
 def insert(alerts: Iterable[Alert], at: datetime) -> list[UUID]:
@@ -63,6 +62,6 @@ def _insert(alert: Alert, at: datetime) -> list[UUID]:
 def _facts(alert: Alert, at: datetime) -> dict[str, Any]:
     """The facts, and where a budget is told of also how fast it is being spent: asked only for what is sent."""
     facts: dict[str, Any] = alert.facts
-    if alert.kind not in _OF_BUDGETS:
+    if alert.kind not in BUDGETS:
         return facts
     return facts | {"rate_pico_per_hour": rate_pico_per_hour(alert, at)}

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.db import connection
 
+from agents.days import Period, call_ids
 from agents.models import Budget, Scope
-from agents.reports.days import Period, call_ids
 
 _OF_SUBJECTS = (Scope.SESSION, Scope.USER, Scope.AGENT_USER, Scope.MODEL, Scope.SUB_AGENT)
 # Read by the small index on the book's times, and only where somebody has a limit for each subject.

@@ -7,10 +7,10 @@ from django.db.models import F, Max, Q, Sum
 
 from accounts.credentials import note_rejection
 from accounts.models import ProviderCredential
-from agents.models import Agent, Call, CallStatus, Mark
+from agents.days import Period, call_ids
+from agents.models import Agent, Call, CallStatus
 from agents.pins import pinned_id
-from agents.reports.days import Period, call_ids
-from agents.rollups import MARK as SUMS_MARK
+from agents.rollups import rolled_until
 from alerts.models import Alert, AlertKind
 
 BEHIND_AFTER = timedelta(minutes=15)
@@ -62,7 +62,7 @@ def rejected_keys(at: datetime, since_at: datetime) -> Iterator[Alert]:
 
 def behind(at: datetime, last_run_at: datetime | None) -> Iterator[Alert]:
     """Say so when calls waited too long to be summed, or to be looked at for alerts; once a day."""
-    for what, done_until_at in (("sums", Mark.of(SUMS_MARK)), ("alerts", last_run_at)):
+    for what, done_until_at in (("sums", rolled_until()), ("alerts", last_run_at)):
         if done_until_at is None or at - done_until_at < BEHIND_AFTER:
             continue
         waited = Period(done_until_at, at - BEHIND_AFTER)

@@ -9,14 +9,14 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.models import AuditEntry
+from agents.days import Period, call_ids
 from agents.models import Budget
-from agents.reports.days import Period, call_ids
+from agents.reports.rolling import COUNTED
 from alerts.raising.standings import Standing
 from alerts.thresholds import Told, reached
 
 _ACTIONS = ("budget.limit_set", "budget.topped_up")
 _HOUR = timedelta(hours=1)
-_ROLLING_HOURS = timedelta(hours=25)  # an hour counts until its last minute is a day old
 _KEPT = 4096
 
 # One statement, so that no call ends between the balance and its rows.
@@ -69,7 +69,7 @@ def _spent(organization_id: UUID, unit: str, balance_id: int, raised_at: datetim
 @lru_cache(_KEPT)
 def _spent_rolling(organization_id: UUID, unit: str, balance_id: int, raised_at: datetime) -> int:
     """By the rule of ledger_rolling: whole hours of reserving that began less than 25 hours ago."""
-    since_at = raised_at.replace(minute=0, second=0, microsecond=0) + _HOUR - _ROLLING_HOURS
+    since_at = raised_at.replace(minute=0, second=0, microsecond=0) + _HOUR - COUNTED
     first_id, last_id = call_ids(Period(since_at, raised_at))
     values = {
         "organization": organization_id, "unit": unit, "balance": balance_id, "raised_at": raised_at,

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Sum
 
+from agents.days import Period
 from agents.models import Scope
-from agents.reports.days import Period
 from agents.reports.spend import book
 from agents.subjects import NOBODY
 from alerts.models import Alert

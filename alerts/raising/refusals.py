@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
 
+from agents.days import Period, call_ids
 from agents.models import Balance, Call, CallStatus, Scope, Unit, Window
 from agents.money import parse_usd
-from agents.reports.days import Period, call_ids
 from alerts.thresholds import refusal_means_used_up
 
 _FACTS = ["scope", "name", "unit", "window", "limit", "spent", "asked", "resets_at"]
@@ -38,8 +38,8 @@ class Place:
         """The place that a balance stands for."""
         budget = balance.budget
         return cls(
-            budget.organization_id, budget.agent_id, budget.scope, budget.unit, budget.window,
-            budget.scope_name or balance.subject, balance.window_end,
+            organization_id=budget.organization_id, agent_id=budget.agent_id, scope=budget.scope, unit=budget.unit,
+            window=budget.window, name=budget.scope_name or balance.subject, window_end=balance.window_end,
         )  # fmt: skip
 
 
@@ -93,7 +93,13 @@ def _places(row: Mapping[str, Any]) -> list[Place]:
     name = "" if scope in _WHOLE else str(facts["name"])
     ends = facts["resets_at"] and window != Window.ROLLING
     window_end = parse_datetime(facts["resets_at"]) if ends else None
-    return [Place(row["organization_id"], agent, scope, facts["unit"], window, name, window_end) for agent in agents]
+    return [
+        Place(
+            organization_id=row["organization_id"], agent_id=agent_id, scope=scope, unit=facts["unit"], window=window,
+            name=name, window_end=window_end,
+        )
+        for agent_id in agents
+    ]  # fmt: skip
 
 
 def _refused(row: Mapping[str, Any]) -> Refused:

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Func, IntegerField, Q, QuerySet
 
+from agents.days import Period
 from agents.models import Balance, Budget, Unit, Window
-from agents.reports.days import Period
+from agents.reports.rolling import Rolling, rolling
 from agents.windows import window_of
 from alerts.raising.movements import moved_balances
 from alerts.raising.refusals import Place, Refused, refusals
-from alerts.raising.rolling import Rolling, rolling
 
 # A threshold that was crossed in the last seconds of a window, or while nothing ran, is told afterwards.
 LATE_MAX = timedelta(hours=6)

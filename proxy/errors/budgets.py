@@ -15,7 +15,7 @@ class Refusal(Exception):
     hint: what the caller can do, as one sentence; empty where the row's own sentence says it.
     param: the request field at fault, for the error bodies that have a place for it.
     retry_after_seconds: only for reasons whose row allows a time.
-    beside: further headers of the answer, of a call that was admitted before it failed (product.md W8).
+    beside: further headers of the answer, of a call that was admitted before it failed (docs/proxy.md).
     ends_connection: what follows on it cannot be told from a body that was not read.
     """
 
@@ -51,7 +51,6 @@ class BudgetRefusal(Refusal):
     the agent's for each call; `name` is then the agent, or the hosted tool whose uses are limited.
     limit, spent, held, asked: pico-dollars for the unit "usd", else tokens or calls.
     resets_at: the end of the window, aware; None for total budgets.
-    time_zone: the organisation's, for the sentence.
     affordable_output_tokens: an output bound that would be admitted now, where known; the largest by this bound.
     bound: how the call's input was bounded, by "bytes" or by its "tokenizer".
     """

@@ -69,7 +69,7 @@ def web_programs(home: Path, listener: socket.socket, workers: int) -> list[Prog
     arguments = ("-m", "shredder.embedded.web", "--fd", str(descriptor), "--home", str(home))
     metrics = {"PROMETHEUS_MULTIPROC_DIR": str(home / "run" / "metrics")}
     return [
-        Program(f"web-{number}", arguments, home / "run", WEB_GRACE_SECONDS, metrics, (descriptor,))
+        Program(f"web-{number}", arguments, home / "run", WEB_GRACE_SECONDS, env=metrics, descriptors=(descriptor,))
         for number in range(1, workers + 1)
     ]
 

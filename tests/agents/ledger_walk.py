@@ -25,7 +25,7 @@ from agents.ledger.batcher import Batcher
 from agents.ledger.connection import conninfo_of_django
 from agents.ledger.wire import ending_row, start_row
 from agents.models import Budget
-from agents.subjects import Subjects, named
+from agents.subjects import Subjects, subject_of
 from agents.windows import window_of
 from tests.agents.ledger_house import House, in_thread
 
@@ -141,7 +141,8 @@ class Walk:
             sub_agent=self.random.choice(("", "writer")),
         )
         live = self.live_budgets()
-        mine = named([budget for budget in live if budget.agent_id in (None, agent.pk)], subjects)
+        named = [(one, subject_of(one, subjects)) for one in live if one.agent_id in (None, agent.pk)]
+        mine = [(budget, subject) for budget, subject in named if subject is not None]
         caps = tuple(
             (budget.pk, self.random.choice(LIMITS[budget.unit])) for budget, _ in mine if self.random.random() < 0.05
         )
@@ -334,7 +335,7 @@ class Walk:
     def counts(self, seen: Seen, budget: Budget, subject: str, start: datetime, end: datetime | None) -> bool:
         if budget.agent_id not in (None, seen.ask.agent_id):
             return False
-        is_about = (budget, subject) in [(one, name) for one, name in named([budget], seen.subjects)]
+        is_about = subject_of(budget, seen.subjects) == subject
         return is_about and start <= seen.reserved_at and (end is None or seen.reserved_at < end)
 
     @staticmethod

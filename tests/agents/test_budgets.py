@@ -28,7 +28,7 @@ def test_an_agent_comes_with_its_daily_budget_and_the_meter(house: House) -> Non
     )
     assert house.meter.limit is None
     assert entries(house) == ["agent.created"]
-    assert budgets.create_organization_budgets(house.organization) == house.meter
+    assert budgets.ensure_organization_meter(house.organization) == house.meter
 
 
 def test_like_names_get_slugs_of_their_own(house: House) -> None:

@@ -28,7 +28,7 @@ def open_house(
     """The person's organisation, which lets calls create agents under a hard daily limit of its own."""
     created_agents.change_terms(person.organization, CreationTerms(True, new_agents_max, daily_pico), by=person.user)
     if limit_pico is not None:
-        budgets.set_limit(budgets.create_organization_budgets(person.organization), limit_pico, person.user)
+        budgets.set_limit(budgets.ensure_organization_meter(person.organization), limit_pico, person.user)
     person.organization.refresh_from_db()
     return person.organization
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from accounts.ids import uuid7
-from agents.reports.days import Period, call_ids, day_of, day_period, days_between, days_period
+from agents.days import Period, call_ids, day_of, day_period, days_between, days_period
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from accounts.credentials import Upstream, connect
 from agents import budgets
+from agents.days import Period
 from agents.filters import CallFilter, RangeForm, chips, without
 from agents.models import Call, CallStatus
 from agents.reports.calls import rows_between
-from agents.reports.days import Period
 from tests import cast
 from tests.agents.pages_house import CENT, book_call, refuse_call
 

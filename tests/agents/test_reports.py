@@ -9,11 +9,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents import budgets, rollups
+from agents.days import day_of, day_period
 from agents.ledger import partitions
 from agents.models import Agent, Balance, Budget, Call, CallStatus, DailyUsage, Reservation
 from agents.money import PICO_PER_USD
 from agents.reports import agent_page, calls
-from agents.reports.days import day_of, day_period
 from agents.reports.hard_limits import widest_limit
 from agents.reports.overview import overview
 from agents.reports.spend import organization_today, refusals_today, spend_by_day, spend_by_hour, total_pico

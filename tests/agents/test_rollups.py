@@ -11,6 +11,7 @@ from django.db.models import Sum
 
 from accounts.ids import uuid7
 from agents import rollups
+from agents.days import day_of, day_period
 from agents.models import Basis, Call, CallStatus, DailyUsage, HourlyUsage, Mark
 from tests import cast
 from tests.cast import Person
@@ -202,10 +203,10 @@ def test_every_day_is_the_ledgers_own_window() -> None:
     for zone in ("Europe/Oslo", "America/Havana", "Africa/Cairo", "Australia/Lord_Howe", "Asia/Kathmandu"):
         at = datetime(2026, 1, 1, 0, 7, tzinfo=UTC)
         while at.year == 2026:
-            day = rollups._day_of(at, zone)
+            period = day_period(day_of(at, zone), zone)
             with connection.cursor() as cursor:
                 cursor.execute("SELECT * FROM ledger_window('day', %s, %s)", [zone, at])
-                assert cursor.fetchone() == rollups._bounds(day, zone), (zone, at)
+                assert cursor.fetchone() == (period.start_at, period.end_at), (zone, at)
             at += timedelta(hours=9, minutes=13)
 
 

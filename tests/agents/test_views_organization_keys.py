@@ -107,7 +107,7 @@ def test_what_calls_may_create_is_typed_in_dollars_and_warned_about_while_no_lim
     assert terms_of(alice.organization) == CreationTerms(True, 7, 3 * PICO_PER_USD // 2)
     assert 'value="1.5"' in page
     assert "Set one under Budgets" in page
-    budgets.set_limit(budgets.create_organization_budgets(alice.organization), PICO_PER_USD, alice.user)
+    budgets.set_limit(budgets.ensure_organization_meter(alice.organization), PICO_PER_USD, alice.user)
     assert "Set one under Budgets" not in shown(client)
 
 
@@ -162,7 +162,7 @@ def test_the_audit_log_names_the_key_that_created_an_agent() -> None:
     alice = cast.alice()
     client = browser(alice)
     posted(client, NEW_AGENTS, TERMS)
-    budgets.set_limit(budgets.create_organization_budgets(alice.organization), PICO_PER_USD, alice.user)
+    budgets.set_limit(budgets.ensure_organization_meter(alice.organization), PICO_PER_USD, alice.user)
     alice.organization.refresh_from_db()
     agent_for(alice.organization, "writer", daily_pico=None, maker="organisation key awx_org_ab12cd34…")
     assert "organisation key awx_org_ab12cd34…" in shown(client, "/settings/audit/")

@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agents import budgets
+from agents.days import day_of, day_period
 from agents.ledger import partitions
-from agents.reports.days import day_of, day_period
 from tests import cast
 from tests.agents.pages_house import CENT, book_call, browser, refuse_call
 

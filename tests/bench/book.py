@@ -98,7 +98,7 @@ def found(day_count: int) -> None:
 
     for number in range(ORGANIZATION_COUNT):
         organization = Organization.objects.create(name=f"Bench {number}", time_zone=ZONES[number % len(ZONES)])
-        budgets.create_organization_budgets(organization)
+        budgets.ensure_organization_meter(organization)
     partitions.ensure(days_back=day_count + 3)
     _run(AGENTS, [AGENT_COUNT])
     _run(BUDGETS)

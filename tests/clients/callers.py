@@ -37,7 +37,7 @@ def organization_key(on: Stage) -> str:
     """A key of Alice's organisation, which makes agents that it does not know yet."""
     alice = on.alice
     created_agents.change_terms(alice.organization, created_agents.CreationTerms(True, 20, PICO_PER_USD), by=alice.user)
-    budgets.set_limit(budgets.create_organization_budgets(alice.organization), 500 * PICO_PER_USD, alice.user)
+    budgets.set_limit(budgets.ensure_organization_meter(alice.organization), 500 * PICO_PER_USD, alice.user)
     return organization_keys.issue(alice.organization, by=alice.user, name="Crew")[1]
 
 

@@ -78,7 +78,7 @@ def test_a_run_of_combining_marks_takes_linear_time():
 
 
 def test_arguments_in_a_string_count_as_what_they_become_when_they_are_written_again():
-    """metering.md 3.1: for Claude and Gemini the arguments of a call are read and written out again."""
+    """For Claude and Gemini the arguments of a call are read and written out again."""
     for value in ({}, {"a": [1, {"b": None}], "é": ["ü", []]}, [1] * 50, [[[]]], "plain", 5):
         written = orjson.dumps(value).decode()
         assert bounds.argument_tokens(written) >= bounds.schema_tokens(value)
@@ -107,9 +107,9 @@ def test_schemas_count_two_for_each_node_and_escape():
     assert bounds.schema_tokens({"a": [1, "b"], "é": "ü"}) == 2 * 5 + 2 * 4
 
 
-def test_the_added_cap_is_the_smallest_of_three():
-    assert bounds.added_cap(model_max=4_096, default_cap=16_384, affordable=None) == 4_096
-    assert bounds.added_cap(model_max=None, default_cap=16_384, affordable=900) == 900
+def test_the_added_cap_is_the_smaller_of_the_models_and_the_default():
+    assert bounds.added_cap(model_max=4_096, default_cap=16_384) == 4_096
+    assert bounds.added_cap(model_max=4_096, default_cap=900) == 900
     assert bounds.added_cap(model_max=None) == bounds.DEFAULT_CAP
 
 

@@ -29,7 +29,7 @@ OWN_KEY = "sk-own-key-that-the-provider-does-not-know"
 def organization_key(whole_stage: Stage) -> tuple[OrganizationKey, str]:
     alice = whole_stage.alice
     created_agents.change_terms(alice.organization, CreationTerms(True, 500, 2 * PICO_PER_USD), by=alice.user)
-    budgets.set_limit(budgets.create_organization_budgets(alice.organization), 500 * PICO_PER_USD, alice.user)
+    budgets.set_limit(budgets.ensure_organization_meter(alice.organization), 500 * PICO_PER_USD, alice.user)
     return organization_keys.issue(alice.organization, by=alice.user, name="Crew")
 
 
@@ -112,7 +112,7 @@ def test_an_agent_that_a_call_creates_is_held_to_what_its_header_asked_for(
 
 def test_nested_limits_all_hold_and_the_tightest_wins(on: Stage, organization_key: tuple[OrganizationKey, str]) -> None:
     """E11: the organisation's limit holds a rich agent, and the agent's a call of a rich organisation."""
-    worker, meter = on.worker("5"), budgets.create_organization_budgets(on.alice.organization)
+    worker, meter = on.worker("5"), budgets.ensure_organization_meter(on.alice.organization)
     headers = headers_of("organisation key", worker, organization_key[1])
     budgets.set_limit(meter, 1, on.alice.user)
     refused = call(on, headers)
@@ -331,6 +331,6 @@ def test_a_new_agent_is_allowed_within_a_moment(on: Stage) -> None:
     until_told(on, headers, "allow new agents")
     created_agents.change_terms(charlie.organization, CreationTerms(True, 1, PICO_PER_USD), by=charlie.user)
     until_told(on, headers, "hard daily dollar budget")
-    budgets.set_limit(budgets.create_organization_budgets(charlie.organization), PICO_PER_USD, charlie.user)
+    budgets.set_limit(budgets.ensure_organization_meter(charlie.organization), PICO_PER_USD, charlie.user)
     until_told(on, headers, "")
     until_told(on, headers | {"x-awx-agent-id": "another"}, "new agents a day (1)")

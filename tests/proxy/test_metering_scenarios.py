@@ -6,9 +6,9 @@ import httpx
 import pytest
 from django.db.models import Sum
 
+from agents.days import Period
 from agents.models import CallStatus, HourlyUsage, database_now
 from agents.money import parse_usd
-from agents.reports.days import Period
 from agents.reports.spend import book
 from agents.rollups import roll_up
 from tests.proxy.stage import Stage, Worker, all_settled, settled

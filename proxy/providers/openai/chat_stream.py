@@ -77,7 +77,7 @@ class _Answer:
         return self.finished or self._is_last_report
 
     def metered(self) -> Metered:
-        """All of it, with the usage read; none before the last report of it (metering.md 4.5, S3)."""
+        """All of it, with the usage read; none before the last report of it (docs/providers.md)."""
         problem, reading = "", None
         usage_of = self._request.usage_of
         try:

@@ -121,7 +121,7 @@ def _organization(name: str, user: User, time_zone: str) -> Organization:
     if found is not None:
         return found
     organization = create_organization(name, owner=user, time_zone=time_zone)
-    budgets.create_organization_budgets(organization)
+    budgets.ensure_organization_meter(organization)
     return organization
 
 

@@ -106,7 +106,7 @@ def test_what_comes_after_the_reason_overrules_it(query):
 
 @pytest.mark.parametrize("query", FORMS)
 def test_usage_told_before_a_candidate_ended_is_no_bill(query):
-    """metering.md S3: the last report is the bill; an event with a function call is read, and so is its report."""
+    """The last report is the bill; an event with a function call is read, and so is its report."""
     ends = [event("", finish="STOP", index=index) for index in (0, 1)]
     for end in ends:
         del end["usageMetadata"]

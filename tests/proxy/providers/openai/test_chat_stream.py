@@ -160,7 +160,7 @@ ENDED = chunk(b"{}", SO_FAR, b'"stop"')
     ],
 )
 def test_usage_so_far_is_no_bill_where_a_stream_breaks_off(pieces, choices, is_bill):
-    """metering.md S3: xAI, vLLM and others count in every chunk, and what came after the cut is billed too."""
+    """xAI, vLLM and others count in every chunk, and what came after the cut is billed too."""
     _, metered = run(pieces, n=choices)
     told = Usage(input=9, output=1) if is_bill else None
     assert (metered.usage, metered.basis) == (told, Basis.USAGE if is_bill else Basis.NONE)

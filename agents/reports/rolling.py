@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection
 
+# Hours count whole: what one has spent counts until its last minute is a day old.
+COUNTED = timedelta(hours=25)
 _ROLLING = """
 SELECT b.id, r.spent, r.room_at FROM unnest(%s::bigint[]) AS b(id) CROSS JOIN LATERAL ledger_rolling(b.id, %s) AS r
 """
