@@ -16,7 +16,6 @@ from proxy.incoming import Incoming
 from proxy.names import Names, missing_meters, read_names
 from proxy.planning import Plan
 from proxy.process import Process
-from proxy.providers import registry
 from proxy.providers.endpoints import Route
 from proxy.providers.model_request import ModelRequest
 from proxy.reply import RawHeaders, Reply, bound_headers, budget_headers
@@ -44,7 +43,7 @@ async def handle_call(process: Process, incoming: Incoming, route: Route) -> Rep
         if caller.paused:
             raise AgentPaused(agent=caller.agent_name)
         body = await incoming.body()
-        request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
+        request = await process.reader.read(route, body, incoming.headers)
         names = read_names(incoming.headers, caller, body_user=request.user)
         with process.running.entered(incoming.call_id, caller):
             passed = await _admit(process, incoming, route, request, names)
@@ -73,7 +72,7 @@ async def handle_free_call(process: Process, incoming: Incoming, route: Route) -
         raise AgentPaused(agent=caller.agent_name)
     body = await incoming.body()
     read_names(incoming.headers, caller)  # nothing counts here, but what cannot be read is told all the same
-    request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
+    request = await process.reader.read(route, body, incoming.headers)
     request = await chains.with_prior(process, caller, route, request)
     plan = planning.free_plan(process.prices, caller, route, request)
     return await relay.forward_free(process, plan, incoming.headers)

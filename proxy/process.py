@@ -20,6 +20,7 @@ from proxy.counter import TokenCounter
 from proxy.guards import ANSWER_SECONDS, Gate
 from proxy.guards.cache import AnswerCache
 from proxy.prices import Prices
+from proxy.reading import RequestReader
 from proxy.running import Running
 from proxy.upstream import TimeOuts, Upstream
 
@@ -73,6 +74,7 @@ class Process:
         self.cache = cache
         self.keys = Authenticator()
         self.counter = TokenCounter()
+        self.reader = RequestReader()
         self.base_urls = base_urls
         self.site_url = site_url
         self.limits = limits
@@ -110,6 +112,7 @@ class Process:
         await self.cache.close()
         self.keys.close()
         self.counter.close()
+        self.reader.close()
 
     def run_pump(self, pump: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run a call's pump as a task of the process, which outlives the client; it begins at once, not in its turn."""

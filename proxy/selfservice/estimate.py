@@ -31,7 +31,7 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
     caller = await _current(process, incoming)
     body = await incoming.body()
     route = _route_of(process, incoming, caller, body)
-    request = registry.surface_of(route.endpoint).read_request(route, body, incoming.headers)
+    request = await process.reader.read(route, body, incoming.headers)
     names = read_names(incoming.headers, caller, body_user=request.user)
     allowance.check_names(caller, names)
     if missing := missing_meters(names, caller):
