@@ -16,7 +16,8 @@ from proxy.providers import registry
 from proxy.providers.endpoints import Route
 from proxy.providers.parsing import parse_object
 from proxy.reply import Reply
-from proxy.selfservice.answers import budget_object, caller_of, json_reply
+from proxy.selfservice.answers import budget_object, json_reply
+from proxy.selfservice.current import current_caller
 from proxy.selfservice.verdict import verdict_on
 
 _PATHS = {Dialect.ANTHROPIC: "/v1/messages", Dialect.OPENAI: "/v1/chat/completions"}
@@ -28,7 +29,7 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
 
     Rates are not asked, since asking counts: calls and tokens per minute, pacing, loops, retries.
     """
-    caller = await _current(process, incoming)
+    caller = await current_caller(process, incoming)
     body = await incoming.body()
     route = _route_of(process, incoming, caller, body)
     request = await process.reader.read(route, body, incoming.headers)
@@ -60,20 +61,6 @@ async def estimate(process: Process, incoming: Incoming, _: str) -> Reply:
             "budgets": [budget_object(facts, caller) for facts in balances],
         }
     )
-
-
-async def _current(process: Process, incoming: Incoming) -> Caller:
-    """The caller under the policy that the ledger would hold a call to; raises refusals of the key, ledger.LedgerAway.
-
-    A paused agent's is read anew: the ledger calls no snapshot of it current.
-    """
-    caller = caller_of(incoming)
-    if caller.paused or not await process.ledger.is_current(
-        incoming.call_id, organization_id=caller.organization_id, agent_id=caller.agent_id,
-        organization_version=caller.organization_version, agent_version=caller.agent_version,
-    ):  # fmt: skip
-        caller = incoming.caller = await process.keys.reloaded(incoming.claim, caller)
-    return caller
 
 
 def _route_of(process: Process, incoming: Incoming, caller: Caller, body: bytes) -> Route:

@@ -22,7 +22,8 @@ from proxy.process import Process
 from proxy.providers.parsing import parse_object
 from proxy.providers.usage import UsageUnreadable, read_usage
 from proxy.reply import Reply
-from proxy.selfservice.answers import caller_of, json_reply
+from proxy.selfservice.answers import json_reply
+from proxy.selfservice.current import current_caller
 
 ENDPOINT = "usage"
 _FACTOR = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
@@ -32,7 +33,8 @@ _FIELDS = frozenset({"call_id", "provider", "endpoint", "model", "usage", "conte
 async def record(process: Process, incoming: Incoming, _: str) -> Reply:
     """Price a provider's usage object, or take a cost for what has no price here; idempotent by call_id."""
     said = _object(await incoming.body())
-    call_id, caller = _call_id(said), caller_of(incoming)
+    # What is refused here must not be refused by an old snapshot; what is booked, the ledger checks once more.
+    call_id, caller = _call_id(said), await current_caller(process, incoming)
     for _again in range(RELOADS_MAX + 1):
         outcome, end = await _book(process, incoming, caller, call_id, said)
         if outcome != "stale":
